@@ -1,0 +1,54 @@
+using System.Threading.Tasks.Sources;
+
+namespace Fabric.Runtime.Scheduling;
+
+/// <summary>
+/// A wake-up that coalesces: any number of <see cref="Set"/> before a wait give one wake-up. One waiter at a time, any
+/// number of setters. The waiter looks at the state it cares about after each wake-up; the signal carries none.
+/// </summary>
+public sealed class AsyncSignal : IValueTaskSource
+{
+    private const int Idle = 0;
+    private const int IsSet = 1;
+    private const int Waiting = 2;
+
+    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
+    private int _state;
+
+    /// <summary>Wakes the waiter, now or at its next wait.</summary>
+    public void Set()
+    {
+        if (Interlocked.Exchange(ref _state, IsSet) == Waiting)
+        {
+            _source.SetResult(true);
+        }
+    }
+
+    /// <summary>Ends at the next <see cref="Set"/>, at once when one has happened since the last wait.</summary>
+    public ValueTask WaitAsync()
+    {
+        _source.Reset();
+        var version = _source.Version;
+        return Interlocked.CompareExchange(ref _state, Waiting, Idle) == IsSet
+            ? Consume()
+            : new ValueTask(this, version);
+    }
+
+    void IValueTaskSource.GetResult(short token)
+    {
+        _source.GetResult(token);
+        Interlocked.Exchange(ref _state, Idle); // a full fence: what the waiter reads next is not older
+    }
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _source.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
+
+    private ValueTask Consume()
+    {
+        Interlocked.Exchange(ref _state, Idle); // a full fence: what the waiter reads next is not older
+        return ValueTask.CompletedTask;
+    }
+}

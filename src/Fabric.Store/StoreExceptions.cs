@@ -1,0 +1,32 @@
+using Fabric.Store.Journal;
+
+namespace Fabric.Store;
+
+/// <summary>The store failed: disk error, damage, or a full disk. The owner stops serving from it.</summary>
+public class StoreException : IOException
+{
+    public StoreException(string message)
+        : base(message)
+    {
+    }
+
+    public StoreException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}
+
+/// <summary>Bytes that had been synced are not what was written. The replica must not be elected and re-syncs from its master.</summary>
+public sealed class SegmentCorruptException(string segment, Position position, string reason)
+    : StoreException($"the segment {segment} is damaged at position {position}: {reason}")
+{
+    public Position Position { get; } = position;
+}
+
+/// <summary>A write was asked of a replica that is not master, or is not any more.</summary>
+public sealed class NotMasterException(string? master)
+    : InvalidOperationException(master is null ? "this replica is not master" : $"this replica is not master; {master} is")
+{
+    /// <summary>Who is master, if known.</summary>
+    public string? Master { get; } = master;
+}
