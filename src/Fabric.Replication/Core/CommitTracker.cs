@@ -1,0 +1,194 @@
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication.Core;
+
+/// <summary>
+/// Counts acknowledgements of one mastership and says what is committed (rule R4). It owns no clock and no thread: the caller
+/// passes times and uses one lock.
+/// </summary>
+public sealed class CommitTracker
+{
+    private readonly ReplicaSet _set;
+    private readonly SyncPolicy _policy;
+    private readonly Position _epochEnd;
+    private readonly Slot[] _slots;
+    private readonly Position[] _scratch;
+    private readonly int _self;
+
+    /// <param name="set">Who counts.</param>
+    /// <param name="self">The master; a member of the set.</param>
+    /// <param name="policy">What an acknowledgement is worth.</param>
+    /// <param name="epoch">The epoch that is led.</param>
+    /// <param name="epochEnd">End of its Epoch record: nothing is committed before a majority has that.</param>
+    /// <param name="now">Monotonic time; all members count as heard now.</param>
+    public CommitTracker(
+        ReplicaSet set, ReplicaId self, SyncPolicy policy, Epoch epoch, Position epochEnd, TimeSpan now)
+    {
+        _set = set;
+        _policy = policy;
+        _epochEnd = epochEnd;
+        Epoch = epoch;
+        _slots = new Slot[set.Members.Count];
+        _scratch = new Position[_slots.Length];
+        _self = IndexOf(self);
+        for (var i = 0; i < _slots.Length; i++)
+        {
+            _slots[i].LastHeard = now;
+        }
+    }
+
+    public Epoch Epoch { get; }
+
+    /// <summary>End of the committed part; grows only.</summary>
+    public Position Committed { get; private set; }
+
+    /// <summary>Takes in how far the master itself is.</summary>
+    /// <returns>Whether <see cref="Committed"/> moved.</returns>
+    public bool OnLocal(Position written, Position durable)
+    {
+        Advance(ref _slots[_self], written, durable);
+        return Recount();
+    }
+
+    /// <summary>Takes in an acknowledgement that came by a stream of this epoch.</summary>
+    /// <returns>Whether <see cref="Committed"/> moved.</returns>
+    public bool OnAcknowledged(ReplicaId slave, Position received, Position durable, TimeSpan now)
+    {
+        ref var slot = ref _slots[IndexOf(slave)];
+        slot.LastHeard = now;
+        slot.Attached = true;
+        Advance(ref slot, received, durable);
+        return Recount();
+    }
+
+    /// <summary>The stream of a slave ended: it is no longer in sync, what it acknowledged stays true.</summary>
+    public void OnDetached(ReplicaId slave) => _slots[IndexOf(slave)].Attached = false;
+
+    /// <summary>Whether a majority, the master included, was heard at or after the given time.</summary>
+    public bool MajorityHeardSince(TimeSpan since)
+    {
+        var count = 0;
+        for (var i = 0; i < _slots.Length; i++)
+        {
+            if (i == _self || _slots[i].LastHeard >= since)
+            {
+                count++;
+            }
+        }
+
+        return count >= _set.Majority;
+    }
+
+    /// <summary>The attached slave that has most, for a hand-over; null when none is attached.</summary>
+    public (ReplicaId Id, Position Durable)? BestSlave()
+    {
+        (ReplicaId Id, Position Durable)? best = null;
+        for (var i = 0; i < _slots.Length; i++)
+        {
+            if (i != _self && _slots[i].Attached && (best is null || _slots[i].Durable > best.Value.Durable))
+            {
+                best = (_set.Members[i].Id, _slots[i].Durable);
+            }
+        }
+
+        return best;
+    }
+
+    /// <summary>The position that every member of the set has synced; what lies before it no replica needs from another.</summary>
+    public Position DurableEverywhere()
+    {
+        var least = _slots[0].Durable;
+        foreach (ref readonly var slot in _slots.AsSpan())
+        {
+            least = Position.Min(least, slot.Durable);
+        }
+
+        return least;
+    }
+
+    /// <summary>How far each slave is, in the order of the set.</summary>
+    public IReadOnlyList<SlaveProgress> Slaves()
+    {
+        var slaves = new List<SlaveProgress>(_slots.Length - 1);
+        for (var i = 0; i < _slots.Length; i++)
+        {
+            if (i != _self)
+            {
+                slaves.Add(new SlaveProgress(_set.Members[i], _slots[i].Attached, _slots[i].Durable));
+            }
+        }
+
+        return slaves;
+    }
+
+    private static void Advance(ref Slot slot, Position received, Position durable)
+    {
+        slot.Received = Position.Max(slot.Received, Position.Max(received, durable));
+        slot.Durable = Position.Max(slot.Durable, durable);
+    }
+
+    private int IndexOf(ReplicaId id)
+    {
+        for (var i = 0; i < _set.Members.Count; i++)
+        {
+            if (_set.Members[i].Id == id)
+            {
+                return i;
+            }
+        }
+
+        throw new ArgumentException($"{id} is not a member of the replica set", nameof(id));
+    }
+
+    private bool Recount()
+    {
+        var candidate = Countable();
+        if (candidate < _epochEnd || candidate <= Committed)
+        {
+            return false;
+        }
+
+        Committed = candidate;
+        return true;
+    }
+
+    private Position Countable()
+    {
+        var local = _policy.HasFlag(SyncPolicy.LocalDisk) ? _slots[_self].Durable : _slots[_self].Received;
+        var askSlaves = (_policy & (SyncPolicy.RemoteMem | SyncPolicy.RemoteDisk)) != 0;
+        if (!askSlaves)
+        {
+            return local;
+        }
+
+        var disk = _policy.HasFlag(SyncPolicy.RemoteDisk);
+        var askLocal = (_policy & (SyncPolicy.LocalMem | SyncPolicy.LocalDisk)) != 0;
+        for (var i = 0; i < _slots.Length; i++)
+        {
+            _scratch[i] = i == _self ? local : disk ? _slots[i].Durable : _slots[i].Received;
+        }
+
+        if (!askLocal)
+        {
+            _scratch[_self] = _slots[_self].Received; // the master always has what it sent
+        }
+
+        // The majority-th greatest position is held by a majority. Sets are tiny.
+        Array.Sort(_scratch);
+        return _scratch[^_set.Majority];
+    }
+
+    private struct Slot
+    {
+        public Position Received;
+        public Position Durable;
+        public TimeSpan LastHeard;
+        public bool Attached;
+    }
+}
+
+/// <summary>How far a slave is.</summary>
+/// <param name="Member">Which one.</param>
+/// <param name="Attached">Whether it follows at present.</param>
+/// <param name="Durable">What it has acknowledged as synced.</param>
+public sealed record SlaveProgress(ReplicaMember Member, bool Attached, Position Durable);

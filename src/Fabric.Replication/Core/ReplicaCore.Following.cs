@@ -1,0 +1,130 @@
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication.Core;
+
+public sealed partial class ReplicaCore
+{
+    private bool _following;
+    private bool _retriedBroken;
+    private TimeSpan _nextFollow;
+    private TimeSpan _masterHeard;
+
+    /// <summary>A master took us: it leads the epoch, and our journals agree up to the common position.</summary>
+    public void OnFollowAccepted(MasterAddress master, Position common, TimeSpan now)
+    {
+        See(master.Epoch);
+        if (Role is not (ReplicaRole.Electing or ReplicaRole.Promised or ReplicaRole.Slave) || !_following || master.Epoch < _promised)
+        {
+            return;
+        }
+
+        if (common < _log.Committed)
+        {
+            BrokenInvariant($"{master.Container} agrees up to {common} only, but {_log.Committed} is committed", now);
+            return;
+        }
+
+        Promise(master.Epoch);
+        if (common < _log.Epochs.End)
+        {
+            _effects.Add(new ReplicaEffect.Truncate(common));
+        }
+
+        _effects.Add(new ReplicaEffect.TakeStream(master.Epoch));
+        Master = master;
+        _masterHeard = now;
+        _retriedBroken = false;
+        Become(ReplicaRole.Slave, master.Epoch, now);
+        Publish(ReplicaRole.Slave);
+    }
+
+    /// <summary>An attempt to follow, or a stream, ended.</summary>
+    public void OnFollowEnded(MasterAddress master, FollowEnd end, string reason, TimeSpan now)
+    {
+        if (!_following || Role is not (ReplicaRole.Electing or ReplicaRole.Promised or ReplicaRole.Slave))
+        {
+            return;
+        }
+
+        _following = false;
+        _nextFollow = now + _times.FollowRetry;
+        if (end == FollowEnd.Rejected)
+        {
+            OnStoreFailed($"{master.Container} does not accept this replica: {reason}", now);
+            return;
+        }
+
+        if (Role == ReplicaRole.Promised)
+        {
+            return; // the claimant has until the limit of this step; OnTick tries again
+        }
+
+        if (Role != ReplicaRole.Slave)
+        {
+            return;
+        }
+
+        if (end == FollowEnd.Broken && !_retriedBroken)
+        {
+            // A cut connection is not a dead master. A second attempt tells: a dead process refuses it at once.
+            _retriedBroken = true;
+            _effects.Add(new ReplicaEffect.StopFollowing());
+            Follow(master, now);
+            return;
+        }
+
+        _retriedBroken = false;
+        Elect(now, $"{master.Container} is not reachable as master: {reason}");
+    }
+
+    /// <summary>Our master hands over to us.</summary>
+    public void OnHandedOver(Epoch epoch, TimeSpan now)
+    {
+        if (Role != ReplicaRole.Slave || epoch != Epoch || !_view.Connected)
+        {
+            return;
+        }
+
+        Claim(NextEpoch(), now);
+        _handOverClaim = true;
+    }
+
+    private bool HearsMaster(TimeSpan now) => Role switch
+    {
+        ReplicaRole.Slave => now - _masterHeard < _times.SuspectAfter && !_retriedBroken,
+        ReplicaRole.Starting or ReplicaRole.Master => _majorityHeard,
+        _ => false,
+    };
+
+    /// <summary>Looks whether the registry names a master that may be followed.</summary>
+    private void TryKnownMaster(TimeSpan now)
+    {
+        if (_following || now < _nextFollow)
+        {
+            return;
+        }
+
+        CandidateState? master = null;
+        foreach (var candidate in _view.Candidates)
+        {
+            var state = candidate.State;
+            if (state.Role == ReplicaRole.Master && state.Replica != _self && state.Epoch >= _promised
+                && _set.Contains(state.Replica) && (master is null || state.Epoch > master.Epoch))
+            {
+                master = state;
+            }
+        }
+
+        if (master is not null)
+        {
+            Follow(new MasterAddress(master.Replica, master.Container, master.Address, master.Epoch), now);
+        }
+    }
+
+    private void Follow(MasterAddress master, TimeSpan now)
+    {
+        _following = true;
+        _nextFollow = now + _times.FollowRetry;
+        _effects.Add(new ReplicaEffect.StartFollowing(master));
+    }
+}

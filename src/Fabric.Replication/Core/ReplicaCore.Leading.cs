@@ -1,0 +1,118 @@
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication.Core;
+
+public sealed partial class ReplicaCore
+{
+    private readonly List<(long Token, FollowHello Hello)> _waitingSlaves = [];
+
+    private bool _adopting;
+    private bool _majorityHeard;
+    private ReplicaId? _handedOverTo;
+
+    /// <summary>A slave wants to follow.</summary>
+    public void OnSlaveHello(long token, FollowHello hello, TimeSpan now)
+    {
+        See(hello.Promised);
+        if (hello.StoreId != _set.StoreId)
+        {
+            Refuse(token, FollowRefusal.ForeignStore, $"its store is {hello.StoreId:N}, ours is {_set.StoreId:N}");
+        }
+        else if (!_set.Contains(hello.Replica))
+        {
+            Refuse(token, FollowRefusal.NotMember, $"replica {hello.Replica} is not in the replica set");
+        }
+        else if (Role is ReplicaRole.Claiming or ReplicaRole.Candidate)
+        {
+            _waitingSlaves.Add((token, hello));
+        }
+        else if (!Leads)
+        {
+            Refuse(token, FollowRefusal.NotMaster, Master is null ? "no master is known" : $"{Master.Container} is");
+        }
+        else if (hello.Promised > Epoch)
+        {
+            Refuse(token, FollowRefusal.NotMaster, $"epoch {Epoch} is over");
+            Elect(now, $"{hello.Container} has promised epoch {hello.Promised}");
+        }
+        else
+        {
+            Accept(token, hello);
+        }
+    }
+
+    /// <summary>The Epoch record is committed and applied: serve.</summary>
+    public void OnEpochCommitted(Epoch epoch, TimeSpan now)
+    {
+        if (Role == ReplicaRole.Starting && epoch == Epoch)
+        {
+            Become(ReplicaRole.Master, epoch, now);
+            _effects.Add(new ReplicaEffect.Serve(epoch));
+        }
+    }
+
+    private void WatchLead(TimeSpan now, Heard heard)
+    {
+        _majorityHeard = heard.MajorityHeard;
+        if (!heard.MajorityHeard)
+        {
+            Elect(now, $"no majority heard for {_times.Lease.TotalSeconds:0.#} s");
+        }
+        else if (heard.DiskStalled > _times.DiskStallLimit)
+        {
+            Elect(now, $"the disk made no progress for {heard.DiskStalled.TotalSeconds:0.#} s");
+        }
+    }
+
+    /// <summary>While resigning: hand over when the best slave has everything, give up when none gets there in time.</summary>
+    private void ConsiderHandOver(TimeSpan now, Heard heard)
+    {
+        if (heard.BestSlave is { } best && best.Durable >= _log.Epochs.End && _handedOverTo is null)
+        {
+            _handedOverTo = best.Id;
+            _effects.Add(new ReplicaEffect.HandOver(best.Id));
+        }
+        else if (heard.BestSlave is null || now - _since > _times.HandOverLimit)
+        {
+            _effects.Add(new ReplicaEffect.Note("no slave took over; stopping without a hand-over"));
+            _effects.Add(new ReplicaEffect.StopLeading());
+            Become(ReplicaRole.Retired, Epoch, now);
+            _effects.Add(new ReplicaEffect.Retire(null));
+        }
+    }
+
+    private void AcceptWaitingSlaves(TimeSpan now)
+    {
+        (long Token, FollowHello Hello)[] waiting = [.. _waitingSlaves];
+        _waitingSlaves.Clear();
+        foreach (var (token, hello) in waiting)
+        {
+            OnSlaveHello(token, hello, now);
+        }
+    }
+
+    private void RefuseWaitingSlaves()
+    {
+        foreach (var (token, _) in _waitingSlaves)
+        {
+            Refuse(token, FollowRefusal.NotMaster, "the claim came to nothing");
+        }
+
+        _waitingSlaves.Clear();
+    }
+
+    private void Accept(long token, FollowHello hello)
+    {
+        var common = _log.Epochs.CommonEnd(hello.Epochs);
+        if (common < _log.First)
+        {
+            Refuse(token, FollowRefusal.TooFarBehind, $"its journal agrees up to {common}, the oldest byte here is {_log.First}");
+            return;
+        }
+
+        _effects.Add(new ReplicaEffect.AcceptSlave(token, Epoch, common));
+    }
+
+    private void Refuse(long token, FollowRefusal refusal, string reason) =>
+        _effects.Add(new ReplicaEffect.RefuseSlave(token, refusal, reason, _promised));
+}

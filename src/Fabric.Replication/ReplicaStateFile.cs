@@ -1,0 +1,147 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using Fabric.Runtime.Disk;
+using Fabric.Store;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication;
+
+/// <summary>
+/// What a replica must remember besides its journal: who it is, its first replica set, and the epoch it has promised. It lies in
+/// the journal's directory, so that a wiped disk loses its identity together with its data.
+/// </summary>
+/// <remarks>
+/// File <c>replica.state</c>: magic "FABRICRS", u32 format version 1, u32 CRC-32C of the rest, 16 bytes replica id, i64 promised epoch,
+/// u32 length and body of the replica set (0 while there is none). Written beside and renamed, file and directory synced.
+/// </remarks>
+public sealed class ReplicaStateFile
+{
+    private const string Name = "replica.state";
+    private const uint FormatVersion = 1;
+    private const int HeadBytes = 16;
+    private const int FixedBytes = HeadBytes + 16 + 8 + 4;
+    private static readonly byte[] Magic = "FABRICRS"u8.ToArray();
+
+    private readonly IDisk _disk;
+    private readonly string _directory;
+
+    private ReplicaStateFile(IDisk disk, string directory)
+    {
+        _disk = disk;
+        _directory = directory;
+    }
+
+    public ReplicaId Id { get; private set; }
+
+    /// <summary>No epoch below this one will be served by this replica again.</summary>
+    public Epoch Promised { get; private set; }
+
+    /// <summary>The set it was formed with; the journal's newest ReplicaSet record takes its place. Null before the broker is formed.</summary>
+    public ReplicaSet? FirstSet { get; private set; }
+
+    /// <summary>Reads the file, or makes a new identity when there is none.</summary>
+    /// <param name="disk">Where the directory is.</param>
+    /// <param name="directory">The journal's directory; must exist.</param>
+    /// <param name="newId">Identity of a new replica.</param>
+    /// <exception cref="StoreException">The file is damaged, from a newer version, or missing beside a journal.</exception>
+    public static ReplicaStateFile Open(IDisk disk, string directory, Guid newId)
+    {
+        var file = new ReplicaStateFile(disk, directory);
+        var path = Path.Combine(directory, Name);
+        if (disk.FileExists(path))
+        {
+            file.Read(path);
+            return file;
+        }
+
+        if (disk.ListFiles(directory).Any(name => name.StartsWith("journal-", StringComparison.Ordinal)))
+        {
+            throw new StoreException(
+                $"{directory} holds a journal but no {Name}: its promises are unknown. Restore the file, or empty the directory and let the replica be replaced.");
+        }
+
+        file.Id = new ReplicaId(newId);
+        file.Write();
+        return file;
+    }
+
+    /// <summary>Remembers a promise; on disk when it returns.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The epoch is lower than one already promised.</exception>
+    public void Promise(Epoch epoch)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(epoch.Value, Promised.Value);
+        Promised = epoch;
+        Write();
+    }
+
+    /// <summary>Remembers the set this replica was formed with; on disk when it returns.</summary>
+    public void Form(ReplicaSet set)
+    {
+        FirstSet = set;
+        Write();
+    }
+
+    private void Read(string path)
+    {
+        using var file = _disk.Open(path, DiskFileMode.Open);
+        var bytes = new byte[file.Length];
+        if (bytes.Length < FixedBytes || file.Read(bytes, 0) != bytes.Length || !bytes.AsSpan(0, 8).SequenceEqual(Magic))
+        {
+            throw new StoreException($"{path} is not a replica's state");
+        }
+
+        var version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8));
+        if (version != FormatVersion)
+        {
+            throw new StoreException($"{path} has format version {version}; this program reads version {FormatVersion}");
+        }
+
+        var body = bytes.AsSpan(HeadBytes);
+        var setBytes = BinaryPrimitives.ReadInt32LittleEndian(body[24..]);
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Checksum(body) || setBytes != body.Length - 28)
+        {
+            throw new StoreException($"{path} is damaged");
+        }
+
+        Id = new ReplicaId(new Guid(body[..16]));
+        Promised = new Epoch(BinaryPrimitives.ReadInt64LittleEndian(body[16..]));
+        FirstSet = setBytes == 0 ? null : ReplicaSet.Decode(body[28..]);
+    }
+
+    private void Write()
+    {
+        var set = FirstSet?.Encode() ?? [];
+        var bytes = new byte[FixedBytes + set.Length];
+        Magic.CopyTo(bytes, 0);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(8), FormatVersion);
+        var body = bytes.AsSpan(HeadBytes);
+        Id.Value.TryWriteBytes(body);
+        BinaryPrimitives.WriteInt64LittleEndian(body[16..], Promised.Value);
+        BinaryPrimitives.WriteInt32LittleEndian(body[24..], set.Length);
+        set.CopyTo(body[28..]);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Checksum(body));
+
+        var path = Path.Combine(_directory, Name);
+        var beside = path + ".new";
+        using (var file = _disk.Open(beside, DiskFileMode.OpenOrCreate))
+        {
+            file.SetLength(bytes.Length);
+            file.Write(bytes, 0);
+            file.Sync();
+        }
+
+        _disk.Rename(beside, path);
+        _disk.SyncDirectory(_directory);
+    }
+
+    private static uint Checksum(ReadOnlySpan<byte> bytes)
+    {
+        var crc = uint.MaxValue;
+        foreach (var value in bytes)
+        {
+            crc = BitOperations.Crc32C(crc, value);
+        }
+
+        return ~crc;
+    }
+}
