@@ -158,7 +158,7 @@ public sealed partial class ReplicaCore
     {
         switch (Role)
         {
-            case ReplicaRole.Slave or ReplicaRole.Promised or ReplicaRole.Electing:
+            case ReplicaRole.Slave or ReplicaRole.Promised or ReplicaRole.Electing or ReplicaRole.Candidate:
                 _effects.Add(new ReplicaEffect.StopFollowing());
                 break;
             case ReplicaRole.Starting or ReplicaRole.Master or ReplicaRole.Resigning:
