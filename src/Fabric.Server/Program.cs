@@ -1,1 +1,3 @@
-return 0;
+using Fabric.Server.Node;
+
+return (int)await Application.RunAsync(args);

@@ -36,6 +36,10 @@ public interface ISupervisedProcess : IDisposable
 
     /// <summary>Ends it at once (SIGKILL); does nothing when it has ended.</summary>
     void Kill();
+
+    /// <summary>Sends it a signal; does nothing when it has ended.</summary>
+    /// <param name="number">The system's number of the signal.</param>
+    void Signal(int number);
 }
 
 /// <summary>A process, told apart from every other that has or had the same id.</summary>

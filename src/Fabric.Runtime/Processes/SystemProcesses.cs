@@ -44,8 +44,6 @@ public sealed class SystemProcesses : IProcesses
     public ISupervisedProcess? Find(ProcessIdentity identity) =>
         ProcFile.StartMark(identity.Id) == identity.StartMark ? new ForeignProcess(identity, _time) : null;
 
-    private static void Signal(int processId, int signal) => _ = ProcessSignals.Kill(processId, signal);
-
     private sealed class ChildProcess : ISupervisedProcess
     {
         private readonly Process _process;
@@ -61,20 +59,20 @@ public sealed class SystemProcesses : IProcesses
 
         public Task<int?> Ended { get; }
 
-        public void Terminate() => SignalUnlessEnded(ProcessSignals.Terminate);
+        public void Terminate() => Signal(ProcessSignals.Terminate);
 
-        public void Kill() => SignalUnlessEnded(ProcessSignals.KillAtOnce);
+        public void Kill() => Signal(ProcessSignals.KillAtOnce);
 
-        public void Dispose() => Ended.ContinueWith(
-            _ => _process.Dispose(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-
-        private void SignalUnlessEnded(int signal)
+        public void Signal(int number)
         {
             if (!Ended.IsCompleted)
             {
-                Signal(Identity.Id, signal);
+                _ = ProcessSignals.Kill(Identity.Id, number);
             }
         }
+
+        public void Dispose() => Ended.ContinueWith(
+            _ => _process.Dispose(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
 
         private async Task<int?> WaitAsync()
         {
@@ -100,19 +98,19 @@ public sealed class SystemProcesses : IProcesses
 
         private bool IsAlive => ProcFile.StartMark(Identity.Id) == Identity.StartMark;
 
-        public void Terminate() => SignalIfAlive(ProcessSignals.Terminate);
+        public void Terminate() => Signal(ProcessSignals.Terminate);
 
-        public void Kill() => SignalIfAlive(ProcessSignals.KillAtOnce);
+        public void Kill() => Signal(ProcessSignals.KillAtOnce);
 
-        public void Dispose() => _released.Cancel();
-
-        private void SignalIfAlive(int signal)
+        public void Signal(int number)
         {
             if (IsAlive)
             {
-                Signal(Identity.Id, signal);
+                _ = ProcessSignals.Kill(Identity.Id, number);
             }
         }
+
+        public void Dispose() => _released.Cancel();
 
         private async Task<int?> WatchAsync(CancellationToken released)
         {

@@ -1,0 +1,85 @@
+using Fabric.Runtime;
+using Fabric.Runtime.Processes;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Server.Node;
+
+/// <summary>The program around the node: command line, directory, log, signals, exit code.</summary>
+internal static class Application
+{
+    /// <summary>Runs the program to its end.</summary>
+    public static async Task<ExitCode> RunAsync(string[] arguments)
+    {
+        try
+        {
+            return CommandLine.Parse(arguments, Environment.GetEnvironmentVariable, Environment.CurrentDirectory) switch
+            {
+                Request.Print print => Print(print.Text),
+                Request.Stop stop => await StopCommand.RunAsync(FabricRuntime.System, new SystemProcesses(TimeProvider.System), stop),
+                Request.Run run => await RunNodeAsync(run.Options),
+                var other => throw new InvalidOperationException($"unknown request {other}"),
+            };
+        }
+        catch (NodeException exception)
+        {
+            // Nothing runs yet that has a log.
+            return Fail(exception);
+        }
+    }
+
+    private static async Task<ExitCode> RunNodeAsync(NodeOptions options)
+    {
+        var runtime = FabricRuntime.System;
+        Daemon.KeepFilesPrivate();
+        using var directory = NodeDirectory.Take(runtime, options);
+        var password = RegistryPassword.Find(options, Environment.GetEnvironmentVariable);
+        if (options.Detached)
+        {
+            Daemon.Detach(options.OutputFile);
+        }
+
+        using var loggers = NodeLog.Open(options);
+        var logger = loggers.CreateLogger("node");
+        using var stop = new StopRequests(logger);
+        var processes = new SystemProcesses(runtime.Time);
+        directory.Sign(processes.Self);
+        try
+        {
+            logger.LogInformation("fabricd {Version}: {Kind} {Name} in {Directory}, process {ProcessId}",
+                NodeVersion.Text, options.IsRoot ? "root" : "container", options.Name, options.DataDirectory, processes.Self.Id);
+            await new NodeLife(runtime, processes, options, password, loggers).RunAsync(stop.Requested);
+            directory.SignOff();
+            logger.LogInformation("{Name} has stopped", options.Name);
+            return ExitCode.Done;
+        }
+        catch (NodeException exception)
+        {
+            logger.LogCritical("{Reason}", exception.Message);
+            directory.SignOff(); // it did not crash: there is no life to be continued
+            return Fail(exception);
+        }
+        catch (Exception exception)
+        {
+            logger.LogCritical(exception, "A defect ends {Name}", options.Name);
+            Console.Error.WriteLine($"error: a defect of fabricd: {exception.Message}; see {options.LogDirectory}");
+            return ExitCode.Defect;
+        }
+    }
+
+    private static ExitCode Print(string text)
+    {
+        Console.Out.WriteLine(text);
+        return ExitCode.Done;
+    }
+
+    private static ExitCode Fail(NodeException exception)
+    {
+        Console.Error.WriteLine($"error: {exception.Message}");
+        if (exception.Advice is { } advice)
+        {
+            Console.Error.WriteLine($"  try: {advice}");
+        }
+
+        return exception.Code;
+    }
+}

@@ -1,0 +1,119 @@
+using System.Globalization;
+using Fabric.Runtime;
+using Fabric.Runtime.Processes;
+using Fabric.Server.Node;
+
+namespace Fabric.Server.Supervision;
+
+/// <summary>
+/// Runs containers as <c>fabricd</c> processes in directories below the root's. A container keeps its slot, and with it its ports,
+/// in its directory, so that they stay the same over restarts.
+/// </summary>
+/// <param name="runtime">The disk.</param>
+/// <param name="processes">The machine's processes.</param>
+/// <param name="options">The root's.</param>
+/// <param name="zooKeeper">Where the containers find the registry.</param>
+/// <param name="password">The registry's password, written into each container's directory.</param>
+internal sealed class ContainerPrograms(
+    FabricRuntime runtime, IProcesses processes, NodeOptions options, string zooKeeper, string? password) : IContainerPrograms
+{
+    private const string SlotFile = "slot";
+    private readonly Lock _gate = new();
+
+    public (ISupervisedProcess Process, bool Adopted) StartOrAdopt(string container)
+    {
+        var directory = DirectoryOf(container);
+        if (PidFile.Read(runtime.Disk, directory) is { } identity && processes.Find(identity) is { } running)
+        {
+            return (running, true);
+        }
+
+        runtime.Disk.CreateDirectory(Path.Combine(directory, "log"));
+        if (password is not null)
+        {
+            SecretFile.Write(NodeOptions.PasswordFileOf(directory), password);
+        }
+
+        return (processes.Start(CommandOf(container, directory)), false);
+    }
+
+    public bool StoppedInOrder(string container, ProcessIdentity process) =>
+        PidFile.Read(runtime.Disk, DirectoryOf(container)) != process;
+
+    public string DirectoryOf(string container) => Path.Combine(options.ContainersDirectory, container);
+
+    /// <summary>Names of the containers that have a directory here, in ordinal order.</summary>
+    public IReadOnlyList<string> Known() => Directory.Exists(options.ContainersDirectory)
+        ? [.. Directory.EnumerateDirectories(options.ContainersDirectory).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)]
+        : [];
+
+    /// <summary>Removes everything the container kept here. It must not run.</summary>
+    public void Wipe(string container)
+    {
+        var directory = DirectoryOf(container);
+        if (Directory.Exists(directory))
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private ProcessStart CommandOf(string container, string directory)
+    {
+        var slot = SlotOf(container);
+        string[] arguments =
+        [
+            "run", "--name", container, "--data", directory, "--zookeeper", zooKeeper,
+            "--port-offset", Text(options.PortOffset), "--bind", options.BindHost, "--advertise", options.EffectiveAdvertisedHost,
+            "--admin-port", Text(NodeOptions.AdminPortBase + options.PortOffset + slot),
+            "--openwire-port", Text(NodeOptions.OpenWirePortBase + options.PortOffset + slot),
+            "--log-level", options.LogLevel.ToString().ToLowerInvariant(), "--detach",
+        ];
+        return SelfProgram.With(arguments);
+    }
+
+    /// <summary>The container's slot: what its file says, else the lowest that no other container has.</summary>
+    private int SlotOf(string container)
+    {
+        lock (_gate)
+        {
+            if (ReadSlot(container) is { } slot)
+            {
+                return slot;
+            }
+
+            var taken = Known().Select(ReadSlot).OfType<int>().ToHashSet();
+            var free = Enumerable.Range(0, ushort.MaxValue).First(candidate => !taken.Contains(candidate));
+            using var file = runtime.Disk.Open(Path.Combine(DirectoryOf(container), SlotFile), Runtime.Disk.DiskFileMode.OpenOrCreate);
+            file.SetLength(0);
+            file.Write(System.Text.Encoding.ASCII.GetBytes(Text(free)), 0);
+            return free;
+        }
+    }
+
+    private int? ReadSlot(string container)
+    {
+        var path = Path.Combine(DirectoryOf(container), SlotFile);
+        if (!runtime.Disk.FileExists(path))
+        {
+            return null;
+        }
+
+        using var file = runtime.Disk.Open(path, Runtime.Disk.DiskFileMode.Open);
+        Span<byte> text = stackalloc byte[8];
+        return int.TryParse(text[..file.Read(text, 0)], NumberStyles.None, CultureInfo.InvariantCulture, out var slot) ? slot : null;
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}
+
+/// <summary>This program, to be started again with other arguments.</summary>
+internal static class SelfProgram
+{
+    public static ProcessStart With(IReadOnlyList<string> arguments)
+    {
+        var host = Environment.ProcessPath ?? throw new IOException("the path of this program is unknown");
+        return Path.GetFileNameWithoutExtension(host) == "dotnet"
+            ? new ProcessStart(host, [Path.Combine(AppContext.BaseDirectory, "fabricd.dll"), .. arguments])
+            : new ProcessStart(host, arguments);
+    }
+}
