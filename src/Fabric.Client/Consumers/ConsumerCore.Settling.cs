@@ -1,0 +1,319 @@
+using Fabric.Protocols.OpenWire;
+using Fabric.Protocols.OpenWire.Commands;
+
+namespace Fabric.Client.Consumers;
+
+/// <summary>What the application does with its deliveries, and how the broker is told.</summary>
+internal sealed partial class ConsumerCore
+{
+    /// <summary>Takes a message for good. The acknowledgement is written with others that come in the same moment.</summary>
+    public void Accept(Incoming message)
+    {
+        bool flush;
+        lock (_sync)
+        {
+            ThrowIfClosed();
+            if (IsStale(message))
+            {
+                if (_carriedOver.TryGetValue(message.Key, out var carried) && carried == message)
+                {
+                    _carriedOver[message.Key] = null;
+                    _recent.Add(message.Key);
+                }
+
+                return;
+            }
+
+            flush = MarkAccepted(message);
+        }
+
+        if (flush)
+        {
+            _connection.QueueAcknowledgements(this);
+        }
+    }
+
+    /// <summary>Takes a message if and when the transaction commits.</summary>
+    public void Accept(Incoming message, FabricTransaction transaction)
+    {
+        lock (_sync)
+        {
+            ThrowIfClosed();
+            if (IsStale(message))
+            {
+                throw new TransactionRolledBackException(
+                    "the connection broke since the message was received; it will be delivered again");
+            }
+
+            message.State = IncomingState.InTransaction;
+        }
+
+        var ack = CreateAck(AckType.Individual, message, message, count: 1);
+        if (!_connection.Accept(transaction.Core, this, message, ack))
+        {
+            Release(message, delay: null);
+            throw new InvalidOperationException("the transaction has ended");
+        }
+    }
+
+    /// <summary>The transaction has committed: the broker has dropped the messages from its list.</summary>
+    public void Committed(Incoming message)
+    {
+        lock (_sync)
+        {
+            if (!IsStale(message))
+            {
+                Remove(message);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The transaction was rolled back. The broker still counts the messages as dispatched, so they are delivered again from here, in their
+    /// order and before what was not seen yet.
+    /// </summary>
+    public void RolledBack(IReadOnlyList<Incoming> messages)
+    {
+        List<Incoming> again = [];
+        foreach (var message in messages)
+        {
+            if (!TryGiveUp(message))
+            {
+                again.Add(message);
+            }
+        }
+
+        if (again.Count > 0)
+        {
+            Redeliver(again, _redelivery.GetDelay(again[0].RedeliveryCounter, _connection.Runtime.Random), first: true);
+        }
+    }
+
+    /// <summary>Gives a message back for another delivery.</summary>
+    public void Release(Incoming message, TimeSpan? delay)
+    {
+        if (TryGiveUp(message))
+        {
+            return;
+        }
+
+        Redeliver(
+            [message], delay ?? _redelivery.GetDelay(message.RedeliveryCounter, _connection.Runtime.Random), first: false);
+    }
+
+    /// <summary>Gives a message up.</summary>
+    public void DeadLetter(Incoming message, string reason)
+    {
+        lock (_sync)
+        {
+            ThrowIfClosed();
+            if (IsStale(message))
+            {
+                // It comes again; the application decides anew.
+                _carriedOver.Remove(message.Key);
+                return;
+            }
+
+            Remove(message);
+        }
+
+        PostPoison(message, reason);
+    }
+
+    /// <summary>Writes what was accepted since the last time. Called by the connection's writer.</summary>
+    public void WriteAcknowledgements(OpenWireWriter writer)
+    {
+        List<MessageAck> acks = [];
+        lock (_sync)
+        {
+            _isAckQueued = false;
+            if (!_isClosed)
+            {
+                CollectAcknowledgements(acks);
+            }
+        }
+
+        foreach (var ack in acks)
+        {
+            writer.WriteFrame(ack);
+        }
+    }
+
+    private bool IsStale(Incoming message) => message.Generation != _generation;
+
+    /// <summary>Under the lock.</summary>
+    /// <returns>True when the connection must be told that acknowledgements are waiting.</returns>
+    private bool MarkAccepted(Incoming message)
+    {
+        message.State = IncomingState.Accepted;
+        _accepted.Add(message);
+        _recent.Add(message.Key);
+        var flush = !_isAckQueued;
+        _isAckQueued = true;
+        return flush;
+    }
+
+    /// <summary>
+    /// Makes one range of everything accepted at the front of the list, which is the usual case, and single acknowledgements of what was
+    /// accepted out of order. Under the lock.
+    /// </summary>
+    private void CollectAcknowledgements(List<MessageAck> acks)
+    {
+        if (_accepted.Count == 0)
+        {
+            return;
+        }
+
+        while (_first is { State: IncomingState.Accepted } first)
+        {
+            var last = first;
+            var count = 1;
+
+            // The destination of an acknowledgement is that of its messages, and a pattern's consumer has several.
+            while (last.Next is { State: IncomingState.Accepted } next && next.Destination.Equals(first.Destination))
+            {
+                last = next;
+                count++;
+            }
+
+            acks.Add(CreateAck(AckType.Standard, first, last, count));
+            for (; count > 0; count--)
+            {
+                Remove(_first!);
+            }
+        }
+
+        foreach (var message in _accepted)
+        {
+            if (message.State == IncomingState.Accepted)
+            {
+                acks.Add(CreateAck(AckType.Individual, message, message, count: 1));
+                Remove(message);
+            }
+        }
+
+        _accepted.Clear();
+    }
+
+    private MessageAck CreateAck(AckType type, Incoming first, Incoming last, int count) => new()
+    {
+        Destination = first.Destination,
+        ConsumerId = Id,
+        AckType = type,
+        FirstMessageId = type == AckType.Individual ? null : first.Id,
+        LastMessageId = last.Id,
+        MessageCount = count,
+    };
+
+    /// <summary>Counts a failed delivery, and sends the message to the dead letter queue when it was the last one allowed.</summary>
+    private bool TryGiveUp(Incoming message)
+    {
+        lock (_sync)
+        {
+            if (_isClosed || _failure is not null || IsStale(message))
+            {
+                // Back at its queue already, or coming again with the broker's own count.
+                _carriedOver.Remove(message.Key);
+                return true;
+            }
+
+            message.RedeliveryCounter++;
+            if (_redelivery.MaximumRedeliveries < 0 || message.RedeliveryCounter <= _redelivery.MaximumRedeliveries)
+            {
+                message.State = IncomingState.Released;
+                return false;
+            }
+
+            Remove(message);
+        }
+
+        LogGivenUp(_connection.Logger, message.Id.ToString(), message.RedeliveryCounter);
+        PostPoison(message, $"Delivery[{message.RedeliveryCounter}] exceeds redelivery policy limit: {_redelivery.MaximumRedeliveries}");
+        return true;
+    }
+
+    private void PostPoison(Incoming message, string reason)
+    {
+        var ack = CreateAck(AckType.Poison, message, message, count: 1);
+        ack.PoisonCause = new BrokerError("java.lang.Throwable", reason);
+        _connection.PostCommand(ack);
+    }
+
+    private void Redeliver(List<Incoming> messages, TimeSpan delay, bool first)
+    {
+        if (delay <= TimeSpan.Zero)
+        {
+            PutBack(messages, first);
+            return;
+        }
+
+        lock (_sync)
+        {
+            if (_isClosed)
+            {
+                return;
+            }
+
+            ITimer? timer = null;
+            timer = _connection.Runtime.Time.CreateTimer(
+                _ =>
+                {
+                    lock (_sync)
+                    {
+                        _timers.Remove(timer!);
+                    }
+
+                    timer!.Dispose();
+                    PutBack(messages, first);
+                },
+                state: null,
+                delay,
+                Timeout.InfiniteTimeSpan);
+            _timers.Add(timer);
+        }
+    }
+
+    private void PutBack(List<Incoming> messages, bool first)
+    {
+        lock (_sync)
+        {
+            if (_isClosed)
+            {
+                return;
+            }
+
+            for (var i = 0; i < messages.Count; i++)
+            {
+                var message = messages[first ? messages.Count - 1 - i : i];
+                if (IsStale(message))
+                {
+                    // The broker will deliver it again; then it is a new message.
+                    _carriedOver.Remove(message.Key);
+                    continue;
+                }
+
+                message.State = IncomingState.Buffered;
+                if (first)
+                {
+                    _buffer.AddFirst(message);
+                }
+                else
+                {
+                    _buffer.AddLast(message);
+                }
+
+                _available.Release();
+            }
+        }
+    }
+
+    private void StopTimers()
+    {
+        foreach (var timer in _timers)
+        {
+            timer.Dispose();
+        }
+
+        _timers.Clear();
+    }
+}
