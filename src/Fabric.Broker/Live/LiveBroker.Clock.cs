@@ -1,0 +1,194 @@
+using Fabric.Broker.Index;
+using Fabric.Runtime.Scheduling;
+using Fabric.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Broker.Live;
+
+/// <summary>
+/// What happens by time: pulls that found nothing are answered, and queues are searched for expired messages. One loop, woken
+/// by a signal or by a timer for the next deadline.
+/// </summary>
+internal sealed partial class LiveBroker
+{
+    /// <summary>Entries looked at in one possession of the lock: some ten microseconds.</summary>
+    private const int SweepStep = 4096;
+
+    /// <summary>Expired messages moved before others get a turn.</summary>
+    private const int MoveStep = 64;
+
+    private readonly AsyncSignal _clockSignal = new();
+    private readonly ITimer _clock;
+    private readonly PriorityQueue<(BrokerConsumer Consumer, long PullNumber), long> _pulls = new();
+
+    /// <summary>Runs until the broker stops serving.</summary>
+    public async Task RunClockAsync()
+    {
+        var nextSweep = Runtime.Time.GetTimestamp() + ToTicks(Options.ExpirySweepInterval);
+        while (!Stopped)
+        {
+            try
+            {
+                var now = Runtime.Time.GetTimestamp();
+                if (now >= nextSweep)
+                {
+                    Sweep();
+                    nextSweep = now + ToTicks(Options.ExpirySweepInterval);
+                }
+
+                MoveExpired();
+                var nextPull = AnswerPulls(now);
+                SetClock(Math.Min(nextSweep, nextPull) - Runtime.Time.GetTimestamp());
+            }
+            catch (NotMasterException)
+            {
+                break;
+            }
+            catch (StoreException exception)
+            {
+                // A message that cannot be read stays locked: it is neither delivered nor lost. The store's owner decides on the rest.
+                Logger.LogError(exception, "An expired message could not be moved to the dead letter queue");
+            }
+
+            await _clockSignal.WaitAsync();
+        }
+
+        await _clock.DisposeAsync();
+    }
+
+    private void SchedulePullTimeout(BrokerConsumer consumer, TimeSpan timeout)
+    {
+        _pulls.Enqueue((consumer, consumer.PullNumber), Runtime.Time.GetTimestamp() + ToTicks(timeout));
+        _clockSignal.Set();
+    }
+
+    /// <returns>When the next pull is due.</returns>
+    private long AnswerPulls(long now)
+    {
+        using var turn = Enter();
+        while (_pulls.TryPeek(out var pull, out var due))
+        {
+            if (due > now)
+            {
+                return due;
+            }
+
+            _pulls.Dequeue();
+            if (!pull.Consumer.Closed && pull.Consumer.PullNumber == pull.PullNumber && pull.Consumer.Extension > 0
+                && pull.Consumer.Prefetch == 0)
+            {
+                AnswerPull(pull.Consumer);
+            }
+        }
+
+        return long.MaxValue;
+    }
+
+    /// <summary>Looks at all queues, a bounded step at a time, and takes out what has expired and nobody holds.</summary>
+    private void Sweep()
+    {
+        LiveQueue[] queues;
+        lock (Gate)
+        {
+            queues = _destinations.Values.OfType<LiveQueue>().ToArray();
+        }
+
+        foreach (var queue in queues)
+        {
+            var place = default(QueueCursor);
+            while (!Stopped && SweepQueue(queue, ref place))
+            {
+                MoveExpired();
+            }
+        }
+    }
+
+    /// <returns>Whether there is more to look at.</returns>
+    private bool SweepQueue(LiveQueue queue, ref QueueCursor place)
+    {
+        using var turn = Enter();
+        if (Stopped || queue.Removed)
+        {
+            return false;
+        }
+
+        var now = Now;
+        if (place.Chunk is null)
+        {
+            SweepMemory(queue, now);
+        }
+
+        for (var looked = 0; looked < SweepStep; looked++)
+        {
+            if (queue.Index is null || !queue.Index.Entries.TryNext(ref place.Chunk, ref place.Slot))
+            {
+                return false;
+            }
+
+            if (place.Chunk!.FirstExpiration > now)
+            {
+                place.Slot = place.Chunk.Count;
+                looked += EntryArrays.Largest / 16;
+                continue;
+            }
+
+            ref var entry = ref place.Chunk.Entries[place.Slot];
+            if (!entry.Locked && entry.Expiration > 0 && entry.Expiration < now && entry.Position < Confirmed)
+            {
+                place.Chunk.Touched = true;
+                entry.Locked = true;
+                queue.InFlight++;
+                GiveUpExpired(queue, entry);
+            }
+
+            place.Slot++;
+        }
+
+        return true;
+    }
+
+    private void SweepMemory(LiveQueue queue, long now)
+    {
+        for (var message = queue.FirstMemory; message is not null;)
+        {
+            var next = message.Next;
+            if (!message.Locked && message.Expiration > 0 && message.Expiration < now)
+            {
+                Drop(queue, message);
+            }
+
+            message = next;
+        }
+    }
+
+    private void MoveExpired()
+    {
+        while (!Stopped)
+        {
+            var batch = new List<DeadLetter>();
+            lock (Gate)
+            {
+                while (batch.Count < MoveStep && _expired.TryDequeue(out var letter))
+                {
+                    batch.Add(letter);
+                }
+            }
+
+            if (batch.Count == 0)
+            {
+                return;
+            }
+
+            MoveToDeadLetters(null, batch);
+        }
+    }
+
+    private void SetClock(long ticks)
+    {
+        var due = TimeSpan.FromSeconds(Math.Max(0, ticks) / (double)Runtime.Time.TimestampFrequency);
+        // A millisecond later rather than earlier: the timer's resolution must not make the loop spin before a deadline.
+        _clock.Change(due + TimeSpan.FromMilliseconds(1), Timeout.InfiniteTimeSpan);
+    }
+
+    private long ToTicks(TimeSpan span) => (long)(span.TotalSeconds * Runtime.Time.TimestampFrequency);
+}

@@ -1,0 +1,175 @@
+using Fabric.Broker.Index;
+
+namespace Fabric.Broker.Live;
+
+/// <summary>
+/// Messages to consumers. Dispatch puts a small struct on the outbound list of the consumer's connection; the connection's
+/// writer takes it from there and fetches the payload itself.
+/// </summary>
+internal sealed partial class LiveBroker
+{
+    public bool TryTakeDelivery(BrokerConnection connection, out Delivery delivery)
+    {
+        while (connection.Outbound.TryDequeue(out delivery))
+        {
+            if (delivery.Memory is { } message)
+            {
+                Unhold(message);
+            }
+
+            if (!delivery.Consumer.Closed && delivery.Queue is not { Removed: true })
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Whether a delivered message is still with its consumer, or acknowledged by it and not yet forgotten.</summary>
+    public bool IsHeld(in Delivery delivery)
+    {
+        using var turn = Enter();
+        return !Stopped && !delivery.Consumer.Closed && delivery.Queue is { Removed: false, Index: { } index }
+            && index.Entries.TryFind(delivery.Sequence.Value, out _);
+    }
+
+    private void Dispatch(LiveQueue queue)
+    {
+        long now = -1;
+        while (queue.Consumers.Count > 0 && queue.TryPeek(ref queue.Cursor, Confirmed, out var message)
+            && queue.NextConsumer() is { } consumer)
+        {
+            var place = queue.Cursor;
+            LiveQueue.Pass(ref queue.Cursor, message);
+            if (message is not null)
+            {
+                if (IsExpired(message.Expiration, ref now))
+                {
+                    Drop(queue, message);
+                    continue;
+                }
+
+                Dispatch(queue, consumer, message);
+            }
+            else
+            {
+                ref var entry = ref place.Chunk!.Entries[place.Slot];
+                place.Chunk.Touched = true;
+                entry.Locked = true;
+                queue.InFlight++;
+                if (IsExpired(entry.Expiration, ref now))
+                {
+                    GiveUpExpired(queue, entry);
+                    continue;
+                }
+
+                Dispatch(queue, consumer, place, entry);
+            }
+        }
+    }
+
+    private void Dispatch(LiveQueue queue, BrokerConsumer consumer, QueueCursor place, in QueueEntry entry)
+    {
+        consumer.Outstanding.Add(new Outstanding
+        {
+            Sequence = entry.Position,
+            Queue = queue,
+            Chunk = place.Chunk,
+            Slot = place.Slot,
+        });
+        Count(consumer);
+        Send(Delivery.Of(consumer, queue, entry));
+    }
+
+    private void Dispatch(LiveQueue queue, BrokerConsumer consumer, MemoryMessage message)
+    {
+        message.Locked = true;
+        queue.InFlight++;
+        consumer.Outstanding.Add(new Outstanding { Sequence = message.Sequence, Queue = queue, Memory = message });
+        Count(consumer);
+        Hold(message);
+        Send(Delivery.Of(consumer, queue, message));
+    }
+
+    /// <summary>Hands a topic's message to one consumer, or lets it wait for the window.</summary>
+    private void Offer(BrokerConsumer consumer, MemoryMessage message)
+    {
+        Hold(message);
+        if (consumer.Pending.Count > 0 || !consumer.HasRoom)
+        {
+            consumer.Pending.Enqueue(message);
+            return;
+        }
+
+        SendFromTopic(consumer, message);
+    }
+
+    private void DispatchPending(BrokerConsumer consumer)
+    {
+        long now = -1;
+        while (consumer.HasRoom && consumer.Pending.TryDequeue(out var message))
+        {
+            if (IsExpired(message.Expiration, ref now))
+            {
+                Unhold(message);
+                continue;
+            }
+
+            SendFromTopic(consumer, message);
+        }
+    }
+
+    private void SendFromTopic(BrokerConsumer consumer, MemoryMessage message)
+    {
+        consumer.Unacknowledged++;
+        Count(consumer);
+        Send(Delivery.Of(consumer, null, message));
+        if (_destinations.TryGetValue(message.Destination, out var topic))
+        {
+            topic.Dequeued++;
+        }
+    }
+
+    private static void Count(BrokerConsumer consumer)
+    {
+        consumer.Served = true;
+        if (consumer.Prefetch == 0)
+        {
+            consumer.Extension--;
+        }
+    }
+
+    private void Send(in Delivery delivery)
+    {
+        delivery.Consumer.Connection.Outbound.Enqueue(delivery);
+        Wake(delivery.Consumer.Connection);
+    }
+
+    private void DropOutbound(BrokerConnection connection)
+    {
+        while (connection.Outbound.TryDequeue(out var delivery))
+        {
+            if (delivery.Memory is { } message)
+            {
+                Unhold(message);
+            }
+        }
+    }
+
+    /// <summary>The clock is asked only when something can expire.</summary>
+    private bool IsExpired(long expiration, ref long now)
+    {
+        if (expiration <= 0)
+        {
+            return false;
+        }
+
+        if (now < 0)
+        {
+            now = Now;
+        }
+
+        return now > expiration;
+    }
+}

@@ -1,0 +1,252 @@
+using Fabric.Broker.Index;
+using Fabric.Runtime;
+using Fabric.Store.Journal;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Broker.Live;
+
+/// <summary>
+/// Everything that exists only while the broker serves: connections, consumers and what they hold, transactions, temporary
+/// destinations, topics, messages in memory. One object per mastership, dropped whole when it ends. All state is guarded
+/// by the broker's one lock (<see cref="Gate"/>); the lock is taken by <see cref="Turn"/>, never held across an await or a
+/// disk read, and is above the journal's own lock: records are appended under it, so the journal must not call
+/// the state machine while it holds a lock that appending needs.
+/// </summary>
+internal sealed partial class LiveBroker
+{
+    /// <summary>Sequences of messages in memory lie above all journal positions, and above those of earlier epochs.</summary>
+    private const long MemorySequenceBase = 1L << 62;
+    private const int MemorySequenceEpochShift = 42;
+    private const long MemorySequenceEpochMask = (1L << (62 - MemorySequenceEpochShift)) - 1;
+
+    private readonly BrokerIndex _index;
+    private readonly List<LiveQueue> _dirty = [];
+    private readonly List<BrokerConnection> _awaitingConfirm = [];
+    private readonly AcknowledgedRecord _acknowledged = new();
+    private long _memorySequence;
+    private bool _settling;
+    private volatile bool _stopped;
+
+    public LiveBroker(
+        Lock gate, BrokerIndex index, IJournal journal, Epoch epoch, Position confirmed, BrokerSurroundings surroundings)
+    {
+        Gate = gate;
+        _index = index;
+        Journal = journal;
+        Runtime = surroundings.Runtime;
+        Options = surroundings.Options;
+        Payloads = surroundings.Payloads;
+        Logger = surroundings.Logger;
+        Events = new EventQueue(surroundings.Events, gate);
+        Confirmed = confirmed.Value;
+        _memorySequence = MemorySequenceBase | ((epoch.Value & MemorySequenceEpochMask) << MemorySequenceEpochShift);
+        _nextQueueId = index.NextQueueId;
+        _clock = Runtime.Time.CreateTimer(_ => _clockSignal.Set(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        foreach (var queue in index.Queues)
+        {
+            queue.Entries.ResetLive();
+            AddKnownQueue(queue);
+        }
+
+        index.QueueAdded = BindQueue;
+    }
+
+    public Lock Gate { get; }
+
+    public IJournal Journal { get; }
+
+    public FabricRuntime Runtime { get; }
+
+    public BrokerOptions Options { get; }
+
+    public IPayloadEditor Payloads { get; }
+
+    public ILogger Logger { get; }
+
+    public EventQueue Events { get; }
+
+    /// <summary>Journal position up to which everything was applied and shown.</summary>
+    public long Confirmed { get; private set; }
+
+    /// <summary>Set once, under the lock; may be read without it.</summary>
+    public bool Stopped => _stopped;
+
+    /// <summary>Connections to wake when the lock is given up.</summary>
+    public List<BrokerConnection>? Wakes { get; set; }
+
+    /// <summary>Connections whose transports are to be closed when the lock is given up.</summary>
+    public List<(BrokerConnection Connection, string Reason)>? Closes { get; set; }
+
+    private long Now => Runtime.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    public Turn Enter() => new(this);
+
+    /// <summary>Shows what has been applied up to here: dispatches it, and wakes who waits for a confirmation.</summary>
+    public void Flush(Position applied)
+    {
+        using var turn = Enter();
+        if (Stopped)
+        {
+            return;
+        }
+
+        Confirmed = applied.Value;
+        PublishDeferred();
+        ForgetTracks();
+        for (var i = _awaitingConfirm.Count - 1; i >= 0; i--)
+        {
+            var connection = _awaitingConfirm[i];
+            Wake(connection);
+            if (connection.ConfirmAfter <= applied.Value)
+            {
+                connection.AwaitsConfirm = false;
+                _awaitingConfirm[i] = _awaitingConfirm[^1];
+                _awaitingConfirm.RemoveAt(_awaitingConfirm.Count - 1);
+            }
+        }
+    }
+
+    /// <summary>Ends everything at once, without an answer to anybody. What the journal holds will be served by the next master.</summary>
+    public void Stop()
+    {
+        using (Enter())
+        {
+            _stopped = true;
+            _index.QueueAdded = null;
+            foreach (var queue in _index.Queues)
+            {
+                queue.Observer = null;
+                queue.Entries.ResetLive();
+            }
+
+            foreach (var connection in _connections.Values)
+            {
+                connection.Closed = true;
+                (Closes ??= []).Add((connection, "the broker stopped serving"));
+            }
+
+            _connections.Clear();
+            _dirty.Clear();
+            Events.Clear();
+            ReleaseRoomWaiters();
+        }
+
+        _clockSignal.Set();
+    }
+
+    public void MarkDirty(LiveQueue queue)
+    {
+        if (!queue.Dirty)
+        {
+            queue.Dirty = true;
+            _dirty.Add(queue);
+        }
+    }
+
+    /// <summary>Notes that the connection's writer has something to do.</summary>
+    public void Wake(BrokerConnection connection)
+    {
+        if (!connection.Woken)
+        {
+            connection.Woken = true;
+            (Wakes ??= TakeSpareWakes()).Add(connection);
+        }
+    }
+
+    /// <summary>Before the lock is given up: dispatches what the turn has made possible.</summary>
+    public void Settle()
+    {
+        if (_settling || Stopped)
+        {
+            return;
+        }
+
+        _settling = true;
+        for (var i = 0; i < _dirty.Count; i++)
+        {
+            var queue = _dirty[i];
+            queue.Dirty = false;
+            if (!queue.Removed)
+            {
+                Dispatch(queue);
+            }
+        }
+
+        _dirty.Clear();
+        _settling = false;
+    }
+
+    private List<BrokerConnection>? _spareWakes;
+
+    /// <summary>Takes a list back that was emptied, so that waking allocates nothing.</summary>
+    public void ReturnWakes(List<BrokerConnection> wakes) => _spareWakes = wakes;
+
+    private List<BrokerConnection> TakeSpareWakes() => Interlocked.Exchange(ref _spareWakes, null) ?? [];
+
+    private void AwaitConfirm(BrokerConnection connection, Position end)
+    {
+        connection.ConfirmAfter = Math.Max(connection.ConfirmAfter, end.Value);
+        if (!connection.AwaitsConfirm)
+        {
+            connection.AwaitsConfirm = true;
+            _awaitingConfirm.Add(connection);
+        }
+    }
+}
+
+/// <summary>What a broker is given by its owner.</summary>
+internal sealed record BrokerSurroundings(
+    FabricRuntime Runtime, BrokerOptions Options, IPayloadEditor Payloads, IBrokerEvents? Events, ILogger Logger);
+
+/// <summary>
+/// One possession of the broker's lock. Its end dispatches, gives up the lock, and only then wakes writers, closes
+/// transports and tells the events of the turn.
+/// </summary>
+internal readonly ref struct Turn
+{
+    private readonly LiveBroker _broker;
+
+    public Turn(LiveBroker broker)
+    {
+        _broker = broker;
+        broker.Gate.Enter();
+    }
+
+    public void Dispose()
+    {
+        List<BrokerConnection>? wakes = null;
+        List<(BrokerConnection Connection, string Reason)>? closes = null;
+        try
+        {
+            _broker.Settle();
+            (wakes, _broker.Wakes) = (_broker.Wakes, null);
+            (closes, _broker.Closes) = (_broker.Closes, null);
+            foreach (var connection in wakes ?? [])
+            {
+                connection.Woken = false;
+            }
+        }
+        finally
+        {
+            _broker.Gate.Exit();
+        }
+
+        if (wakes is not null)
+        {
+            foreach (var connection in wakes)
+            {
+                connection.Sink.Wake();
+            }
+
+            wakes.Clear();
+            _broker.ReturnWakes(wakes);
+        }
+
+        foreach (var (connection, reason) in closes ?? [])
+        {
+            connection.Sink.Close(reason);
+        }
+
+        _broker.Events.Drain();
+    }
+}

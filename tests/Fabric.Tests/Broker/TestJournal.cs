@@ -1,0 +1,147 @@
+using Fabric.Store;
+using Fabric.Store.Journal;
+
+namespace Fabric.Tests.Broker;
+
+/// <summary>
+/// A journal in memory. Records are kept as they would stand on disk; the test decides when they commit, and may keep only a
+/// first part of them, as a crash does. Committed records go to the state machine and then count as applied.
+/// </summary>
+internal sealed class TestJournal(IStateMachine machine) : IJournal
+{
+    private readonly Lock _lock = new();
+    private readonly List<Stored> _records = [];
+    private int _applied;
+    private TaskCompletionSource? _noRoom;
+
+    internal sealed record Stored(Position Position, Position End, byte Kind, byte Flags, byte[] Body);
+
+    /// <summary>False: appending is refused, as after a loss of mastership.</summary>
+    public bool IsMaster { get; set; } = true;
+
+    public IReadOnlyList<Stored> Records
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _records.ToArray();
+            }
+        }
+    }
+
+    public Position End { get; private set; } = new(64);
+
+    public Position Applied { get; private set; } = new(64);
+
+    /// <summary>Reads of bodies that were asked for while a test forbids them.</summary>
+    public Func<Position, bool>? ReadFails { get; set; }
+
+    public AppendedRecord Append(byte kind, byte flags, ReadOnlySpan<byte> head, ReadOnlySpan<byte> tail)
+    {
+        var body = new byte[head.Length + tail.Length];
+        head.CopyTo(body);
+        tail.CopyTo(body.AsSpan(head.Length));
+        lock (_lock)
+        {
+            return AppendLocked(kind, flags, body);
+        }
+    }
+
+    public IReadOnlyList<AppendedRecord> AppendGroup(IReadOnlyList<PendingRecord> records)
+    {
+        lock (_lock)
+        {
+            return records.Select(record => AppendLocked(record.Kind, record.Flags, record.Body.ToArray())).ToArray();
+        }
+    }
+
+    public void ReadBody(Position record, int bodyOffset, Span<byte> destination)
+    {
+        Stored stored;
+        lock (_lock)
+        {
+            if (ReadFails?.Invoke(record) == true)
+            {
+                throw new StoreException("the segment is gone");
+            }
+
+            Assert.That(record, Is.LessThan(Applied), "a body was read before its record was applied");
+            stored = _records.Find(candidate => candidate.Position == record) ?? throw new StoreException("no such record");
+        }
+
+        stored.Body.AsSpan(bodyOffset, destination.Length).CopyTo(destination);
+    }
+
+    public ValueTask WaitForRoomAsync(CancellationToken cancellationToken) =>
+        _noRoom is { } blocked ? new ValueTask(blocked.Task.WaitAsync(cancellationToken)) : ValueTask.CompletedTask;
+
+    public void Block() => _noRoom = new TaskCompletionSource();
+
+    public void Unblock()
+    {
+        _noRoom!.SetResult();
+        _noRoom = null;
+    }
+
+    /// <summary>Commits and applies everything that was appended.</summary>
+    public void Commit() => Commit(int.MaxValue);
+
+    /// <summary>Commits and applies some of the records that were appended.</summary>
+    public void Commit(int count)
+    {
+        for (; count > 0; count--)
+        {
+            Stored record;
+            lock (_lock)
+            {
+                if (_applied == _records.Count)
+                {
+                    break;
+                }
+
+                record = _records[_applied++];
+            }
+
+            machine.Apply(new JournalRecord(record.Position, record.End, record.Kind, record.Flags, record.Body));
+            lock (_lock)
+            {
+                Applied = record.End;
+            }
+        }
+
+        machine.Flush(Applied);
+    }
+
+    /// <summary>Loses what was not committed and begins a new mastership over the same records.</summary>
+    public void Crash(int keptUncommitted = 0)
+    {
+        lock (_lock)
+        {
+            var kept = Math.Min(_records.Count, _applied + keptUncommitted);
+            _records.RemoveRange(kept, _records.Count - kept);
+            End = _records.Count > 0 ? _records[^1].End : new Position(64);
+        }
+    }
+
+    /// <summary>Appends and commits the store's record of a new mastership.</summary>
+    public void BeginEpoch()
+    {
+        IsMaster = true;
+        Append(1, 0, new byte[16], default);
+        Commit();
+    }
+
+    private AppendedRecord AppendLocked(byte kind, byte flags, byte[] body)
+    {
+        if (!IsMaster)
+        {
+            throw new NotMasterException(null);
+        }
+
+        var record = new Stored(End, End + (JournalLimits.RecordHeaderBytes + body.Length), kind, flags, body);
+        _records.Add(record);
+        End = record.End;
+        return new AppendedRecord(record.Position, record.End);
+    }
+}
