@@ -21,6 +21,9 @@ internal sealed class JuteBuffer : IBufferWriter<byte>, IDisposable
 
     public ReadOnlyMemory<byte> WrittenMemory => _bytes.AsMemory(0, _length);
 
+    /// <summary>The same bytes, to fill in what is known only at the end. Valid until the next write.</summary>
+    public Memory<byte> WrittenForUpdate => _bytes.AsMemory(0, _length);
+
     /// <summary>Reserves the four bytes of a frame's length.</summary>
     /// <returns>What <see cref="EndFrame"/> takes.</returns>
     public int BeginFrame()
