@@ -30,3 +30,20 @@ public sealed class NotMasterException(string? master)
     /// <summary>Who is master, if known.</summary>
     public string? Master { get; } = master;
 }
+
+/// <summary>
+/// Bytes that another replica sent do not continue this journal, or were damaged on their way. Nothing of the record concerned was taken;
+/// the stream they came by must be given up.
+/// </summary>
+public sealed class InvalidRecordsException(Position position, string reason)
+    : IOException($"the bytes received for position {position} are not usable: {reason}")
+{
+    public Position Position { get; } = position;
+}
+
+/// <summary>What was asked for lies before the oldest segment.</summary>
+public sealed class PositionCleanedException(Position position, Position first)
+    : StoreException($"position {position} has been cleaned away; the oldest that is still there is {first}")
+{
+    public Position Position { get; } = position;
+}

@@ -1,0 +1,37 @@
+namespace Fabric.Store.Journal;
+
+/// <summary>
+/// Who is told how a journal gets on: replication. Called by the journal's own threads, never under its lock; must be quick and
+/// must not throw.
+/// </summary>
+public interface IJournalObserver
+{
+    /// <summary>
+    /// A batch is sealed and about to be written: <see cref="Journal.CopyRecords"/> gives its bytes from now on, so that they travel to
+    /// the slaves while the local disk syncs.
+    /// </summary>
+    /// <param name="end">Where the batch ends.</param>
+    void OnSealed(Position end);
+
+    /// <summary>Everything before the position survives a power loss.</summary>
+    void OnDurable(Position durable);
+
+    /// <summary>Everything before the position has been applied to the state machine and flushed.</summary>
+    void OnApplied(Position applied);
+
+    /// <summary>The journal, or the state machine, failed: the replica can neither lead nor follow. Called once.</summary>
+    void OnFailed(Exception cause);
+}
+
+/// <summary>
+/// A record of the store itself (kinds 1 to <see cref="KindMax"/>). These are remembered for ever: they stand in checkpoints when
+/// their segment has been cleaned away.
+/// </summary>
+/// <param name="Position">Where it stands.</param>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Body">Its body.</param>
+public readonly record struct SystemRecord(Position Position, byte Kind, ReadOnlyMemory<byte> Body)
+{
+    /// <summary>Highest kind of a system record; the kinds above it are the broker's.</summary>
+    public const byte KindMax = 15;
+}

@@ -1,0 +1,200 @@
+using Fabric.Store.Recovery;
+using Fabric.Store.Segments;
+
+namespace Fabric.Store.Journal;
+
+/// <summary>
+/// The applier: committed records to the state machine, in order, on master, slave and recovery alike; and checkpoints of the state, which only
+/// this loop can write because only here does it stand still.
+/// </summary>
+public sealed partial class Journal
+{
+    private const int ApplyBufferBytes = 256 * 1024;
+
+    // Owned by the applier.
+    private byte[] _applyBuffer = new byte[ApplyBufferBytes];
+    private long _lastCheckpoint; // position of the newest one, whether it succeeded or not
+    private long _checkpointBytes; // its length
+    private Position _cleaned;
+
+    /// <summary>Everything before the position is committed. May be called by anybody, in any order; the greatest counts.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The journal does not reach as far.</exception>
+    public void AdvanceCommitted(Position committed)
+    {
+        lock (_gate)
+        {
+            if (committed.Value <= _committed)
+            {
+                return;
+            }
+
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(committed.Value, _end);
+            Volatile.Write(ref _committed, committed.Value);
+        }
+
+        _applierWake.Set();
+        if (HasRoom)
+        {
+            ReleaseRoomWaiters();
+        }
+    }
+
+    /// <summary>
+    /// Everything before the position is on the disks of all replicas, so none will need it from this one. Segments are not cleaned beyond it
+    /// (<see cref="JournalOptions.RetainedBytesMax"/>). The greatest counts.
+    /// </summary>
+    public void SetRetention(Position everywhere)
+    {
+        lock (_gate)
+        {
+            _retention = Math.Max(_retention, everywhere.Value);
+        }
+    }
+
+    private async Task ApplyLoopAsync()
+    {
+        try
+        {
+            while (_failure is null)
+            {
+                await _applierWake.WaitAsync();
+                while (_failure is null && ApplyNext())
+                {
+                    if (_applied - _lastCheckpoint >= Math.Max(_options.CheckpointBytes, 2 * _checkpointBytes))
+                    {
+                        BeginCheckpoint();
+                    }
+                }
+
+                if (_closing && _writing.IsCompleted)
+                {
+                    if (_failure is null && _applied > _lastCheckpoint)
+                    {
+                        BeginCheckpoint();
+                    }
+
+                    return;
+                }
+            }
+        }
+        catch (Exception exception)
+        {
+            Fail(exception);
+        }
+    }
+
+    /// <summary>Applies what is committed, a buffer at most.</summary>
+    private bool ApplyNext()
+    {
+        var start = Applied;
+        var committed = Committed;
+        if (committed <= start)
+        {
+            return false;
+        }
+
+        var bytes = _applyBuffer.AsSpan(0, CopyBytes(start, _applyBuffer, committed));
+        var at = start;
+        while (TryTakeRecord(ref bytes, at, committed, out var header, out var body))
+        {
+            var end = at + header.RecordBytes;
+            Apply(new JournalRecord(at, end, header.Kind, header.Flags, body));
+            at = end;
+        }
+
+        if (at == start)
+        {
+            return true; // the buffer was too small for the record, and is large enough now
+        }
+
+        Volatile.Write(ref _applied, at.Value);
+        _stateMachine.Flush(at);
+        _observer.OnApplied(at);
+        return true;
+    }
+
+    private bool TryTakeRecord(
+        ref Span<byte> bytes, Position at, Position committed, out RecordHeader header, out ReadOnlySpan<byte> body)
+    {
+        header = default;
+        body = default;
+        if (bytes.Length < RecordFormat.HeaderBytes && at + bytes.Length < committed)
+        {
+            return false; // the buffer ends inside a header
+        }
+
+        var sound = bytes.Length >= RecordFormat.HeaderBytes && RecordFormat.TryReadHeader(bytes, at, out header);
+        if (bytes.Length == 0)
+        {
+            return false;
+        }
+
+        if (sound && bytes.Length < header.RecordBytes && at + bytes.Length < committed)
+        {
+            if (_applyBuffer.Length < header.RecordBytes)
+            {
+                _applyBuffer = new byte[header.RecordBytes];
+            }
+
+            return false; // the buffer ends inside the record
+        }
+
+        if (!sound || !RecordFormat.TryReadRecord(bytes, at, out header))
+        {
+            throw new SegmentCorruptException(_options.Directory, at, "a committed record is not what was written");
+        }
+
+        body = bytes.Slice(RecordFormat.HeaderBytes, header.BodyBytes);
+        bytes = bytes[header.RecordBytes..];
+        return true;
+    }
+
+    private void Apply(in JournalRecord record)
+    {
+        try
+        {
+            _stateMachine.Apply(record);
+        }
+        catch (Exception exception)
+        {
+            throw new StoreException(
+                $"the record at position {record.Position} (kind {record.Kind}) cannot be applied: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Writes the state as it is now, and leaves the rest to the keeper. A full disk costs this checkpoint only.</summary>
+    private void BeginCheckpoint()
+    {
+        lock (_gate)
+        {
+            if (_checkpoint is not null)
+            {
+                return; // the keeper is not done with the last one
+            }
+        }
+
+        var applied = Applied;
+        var previous = new Position(_lastCheckpoint);
+        var retained = new Position(Math.Max(Volatile.Read(ref _retention), _end - _options.RetainedBytesMax));
+        var cleaned = Position.Min(Position.Min(_stateMachine.OldestLive(applied), retained), previous);
+        _cleaned = Position.Max(_cleaned, cleaned);
+        _lastCheckpoint = applied.Value;
+        var systemRecords = SystemRecords.Where(record => record.Position < applied).ToArray();
+        try
+        {
+            var head = new CheckpointHead(applied, applied, _cleaned, systemRecords);
+            var checkpoint = CheckpointFile.Write(_runtime.Disk, _options.Directory, head, _stateMachine.WriteCheckpoint);
+            _checkpointBytes = checkpoint.Length;
+            lock (_gate)
+            {
+                _checkpoint = checkpoint;
+            }
+
+            _keeperWake.Set();
+        }
+        catch (IOException exception) when (StoreErrors.IsDiskFull(exception))
+        {
+            DiscardCheckpoint();
+        }
+    }
+}

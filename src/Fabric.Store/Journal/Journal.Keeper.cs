@@ -1,0 +1,109 @@
+using Fabric.Store.Recovery;
+using Fabric.Store.Segments;
+
+namespace Fabric.Store.Journal;
+
+/// <summary>The keeper: what has to happen sometime, and must not hold up the writer or the applier.</summary>
+public sealed partial class Journal
+{
+    private CheckpointFile? _checkpoint; // written, not yet published; guarded by _gate
+    private volatile bool _directoryChanged;
+
+    private async Task KeepLoopAsync()
+    {
+        try
+        {
+            while (_failure is null)
+            {
+                await _keeperWake.WaitAsync();
+                if (_directoryChanged)
+                {
+                    _directoryChanged = false;
+                    _files.SyncDirectory();
+                }
+
+                await FinishCheckpointAsync();
+                if (_closing)
+                {
+                    if (_applying.IsCompleted)
+                    {
+                        return;
+                    }
+                }
+                else if (_files.NeedsSpare && Durable - _segments.Newest.First > _options.SegmentBytes / 2)
+                {
+                    PrepareSpare();
+                }
+            }
+        }
+        catch (Exception exception)
+        {
+            Fail(exception);
+        }
+        finally
+        {
+            DiscardCheckpoint();
+        }
+    }
+
+    private async Task FinishCheckpointAsync()
+    {
+        if (PendingCheckpoint() is not { } checkpoint)
+        {
+            return;
+        }
+
+        try
+        {
+            // A slave may have been told that more is committed than it has synced itself.
+            await WaitDurableAsync(checkpoint.Head.Position);
+            checkpoint.Publish();
+        }
+        catch (IOException exception) when (StoreErrors.IsDiskFull(exception))
+        {
+            DiscardCheckpoint();
+            return;
+        }
+
+        lock (_gate)
+        {
+            _checkpoint = null;
+        }
+
+        checkpoint.Dispose();
+        Remove(_segments.RemoveBefore(checkpoint.Head.Cleaned));
+        _files.SyncDirectory();
+    }
+
+    private CheckpointFile? PendingCheckpoint()
+    {
+        lock (_gate)
+        {
+            return _checkpoint;
+        }
+    }
+
+    private void DiscardCheckpoint()
+    {
+        CheckpointFile? checkpoint;
+        lock (_gate)
+        {
+            (checkpoint, _checkpoint) = (_checkpoint, null);
+        }
+
+        checkpoint?.Dispose();
+    }
+
+    /// <summary>Without one the writer makes its next segment itself, and fails clearly if the disk is full then.</summary>
+    private void PrepareSpare()
+    {
+        try
+        {
+            _files.PrepareSpare();
+        }
+        catch (IOException exception) when (StoreErrors.IsDiskFull(exception))
+        {
+            _directoryChanged = true; // cleaning may free space before it is needed
+        }
+    }
+}

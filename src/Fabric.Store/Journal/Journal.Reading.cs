@@ -1,0 +1,138 @@
+using System.Buffers;
+
+namespace Fabric.Store.Journal;
+
+/// <summary>Bytes back out: from memory when they are recent, from the segments otherwise.</summary>
+public sealed partial class Journal
+{
+    private const int CheckBufferBytes = 64 * 1024;
+
+    /// <summary>
+    /// Copies raw bytes from the position on, as far as they are sealed; they may begin and end inside a record.
+    /// </summary>
+    /// <returns>How many; 0 when there are none yet.</returns>
+    /// <exception cref="StoreException">The journal failed, or the position has been cleaned away.</exception>
+    public int CopyRecords(Position from, Span<byte> destination)
+    {
+        ThrowIfFailed();
+        var cuts = Volatile.Read(ref _cuts);
+        var count = CopyBytes(from, destination, Sealed);
+        return cuts == Volatile.Read(ref _cuts) ? count : 0;
+    }
+
+    /// <inheritdoc/>
+    public void ReadBody(Position record, int bodyOffset, Span<byte> destination)
+    {
+        ThrowIfFailed();
+        var from = record + RecordFormat.HeaderBytes + bodyOffset;
+        if (!_tail.TryCopy(from, destination))
+        {
+            ReadBodyFromDisk(record, bodyOffset, destination);
+        }
+    }
+
+    /// <summary>Copies bytes from wherever they are, up to the limit.</summary>
+    private int CopyBytes(Position from, Span<byte> destination, Position limit)
+    {
+        var wanted = (int)Math.Clamp(limit - from, 0, destination.Length);
+        var copied = 0;
+        while (copied < wanted)
+        {
+            var at = from + copied;
+            var rest = destination[copied..wanted];
+            var inMemory = _tail.First;
+            if (at >= inMemory)
+            {
+                if (_tail.TryCopy(at, rest))
+                {
+                    return wanted;
+                }
+
+                continue; // it was given up just now, so it is on disk
+            }
+
+            copied += ReadDisk(at, rest[..(int)Math.Min(rest.Length, inMemory - at)]);
+        }
+
+        return wanted;
+    }
+
+    private int ReadDisk(Position from, Span<byte> destination)
+    {
+        try
+        {
+            var count = _segments.Read(from, destination);
+            return count > 0
+                ? count
+                : throw new PositionCleanedException(from, First);
+        }
+        catch (IOException exception) when (exception is not PositionCleanedException)
+        {
+            Fail(exception);
+            throw;
+        }
+    }
+
+    private void FillFromDisk(Position from, Span<byte> destination)
+    {
+        while (destination.Length > 0)
+        {
+            var count = ReadDisk(from, destination);
+            destination = destination[count..];
+            from += count;
+        }
+    }
+
+    /// <summary>Reads from a segment and, unless a later part is asked for, checks the whole record: bit rot must not be served.</summary>
+    private void ReadBodyFromDisk(Position record, int bodyOffset, Span<byte> destination)
+    {
+        Span<byte> headerBytes = stackalloc byte[RecordFormat.HeaderBytes];
+        FillFromDisk(record, headerBytes);
+        var body = record + RecordFormat.HeaderBytes;
+        var sound = RecordFormat.TryReadHeader(headerBytes, record, out var header);
+        if (sound)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan((long)bodyOffset + destination.Length, header.BodyBytes, nameof(destination));
+            FillFromDisk(body + bodyOffset, destination);
+            if (bodyOffset == 0)
+            {
+                var state = ChecksumOnDisk(body + destination.Length, header.BodyBytes - destination.Length, Checksum.Append(Checksum.Start, destination));
+                sound = RecordFormat.Matches(headerBytes, record, state);
+            }
+        }
+
+        if (!sound)
+        {
+            var damage = new SegmentCorruptException(_options.Directory, record, "the record is not what was written");
+            Fail(damage);
+            throw damage;
+        }
+    }
+
+    private uint ChecksumOnDisk(Position from, int count, uint state)
+    {
+        if (count == 0)
+        {
+            return state;
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent(Math.Min(count, CheckBufferBytes));
+        try
+        {
+            while (count > 0)
+            {
+                var part = buffer.AsSpan(0, Math.Min(count, buffer.Length));
+                FillFromDisk(from, part);
+                state = Checksum.Append(state, part);
+                from += part.Length;
+                count -= part.Length;
+            }
+
+            return state;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+using Fabric.Store.Segments;
+
+namespace Fabric.Store.Journal;
+
+/// <summary>
+/// The journal writer: seal, tell, write, sync, one batch after the other. A batch is begun only when the one before it is on disk;
+/// recovery relies on that.
+/// </summary>
+public sealed partial class Journal
+{
+    private Segment _current; // owned by the writer
+    private CutRequest? _cutRequest; // guarded by _gate
+    private long _cuts; // how often the tail was cut; readers look at it after they have copied
+
+    private sealed record CutRequest(Position End, TaskCompletionSource Done);
+
+    /// <summary>Ends when everything before the position survives a power loss.</summary>
+    /// <exception cref="StoreException">The journal failed.</exception>
+    /// <exception cref="OperationCanceledException">The position was cut off, or the token fired.</exception>
+    public Task WaitDurableAsync(Position position, CancellationToken cancellationToken = default)
+    {
+        TaskCompletionSource waiter;
+        lock (_gate)
+        {
+            if (_failure is { } failure)
+            {
+                return Task.FromException(Again(failure));
+            }
+
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(position.Value, _end);
+            if (position.Value <= _durable)
+            {
+                return Task.CompletedTask;
+            }
+
+            waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _durableWaiters.Add((position, waiter));
+        }
+
+        return waiter.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Removes everything from the position on, durably. Only for a replica that is not master; nobody appends meanwhile.
+    /// </summary>
+    /// <param name="end">Where a record ends; not before what is known to be committed.</param>
+    /// <exception cref="InvalidOperationException">This replica is master, or a committed record would be removed.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The journal does not reach as far.</exception>
+    /// <exception cref="StoreException">The journal failed.</exception>
+    public Task TruncateAsync(Position end)
+    {
+        CutRequest request;
+        lock (_gate)
+        {
+            ThrowIfFailed();
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(end.Value, _end);
+            if (_isMaster || _closing || _cutRequest is not null)
+            {
+                throw new InvalidOperationException("the tail can be cut only while nothing is appended");
+            }
+
+            if (end.Value < _committed)
+            {
+                throw new InvalidOperationException($"the tail is to be cut at {end}, but everything up to {_committed} is committed");
+            }
+
+            _received = _end;
+            if (end.Value == _end)
+            {
+                return Task.CompletedTask;
+            }
+
+            _cutRequest = request = new CutRequest(end, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        }
+
+        _writerWake.Set();
+        return request.Done.Task;
+    }
+
+    private async Task WriteLoopAsync()
+    {
+        try
+        {
+            while (_failure is null)
+            {
+                await _writerWake.WaitAsync();
+                var closing = _closing; // nothing is appended after it was set, so what is sealed below is all
+                while (_failure is null && SealBatch() is var (from, to))
+                {
+                    WriteBatch(from, to);
+                }
+
+                if (_failure is null)
+                {
+                    CutTail();
+                    MarkSynced(closing);
+                }
+
+                if (closing)
+                {
+                    return;
+                }
+            }
+        }
+        catch (Exception exception)
+        {
+            Fail(exception);
+        }
+    }
+
+    /// <summary>Takes the next batch: the oldest full one, otherwise what there is.</summary>
+    private (Position From, Position To)? SealBatch()
+    {
+        lock (_gate)
+        {
+            if (_sealed == _end)
+            {
+                return null;
+            }
+
+            var from = _sealed;
+            if (!_fullBatches.TryDequeue(out var to))
+            {
+                to = _batchStart = _end;
+            }
+
+            Volatile.Write(ref _sealed, to);
+            return (new Position(from), new Position(to));
+        }
+    }
+
+    private void WriteBatch(Position from, Position to)
+    {
+        _observer.OnSealed(to); // the slaves sync it while we do
+        if (to - _current.First > _current.Capacity)
+        {
+            Roll(from, to - from);
+        }
+
+        for (var at = from; at < to;)
+        {
+            var piece = _tail.Piece(at, to - at);
+            _current.File!.Write(piece, _current.OffsetOf(at));
+            at += piece.Length;
+        }
+
+        SegmentFiles.WriteMark(_current, new SyncMark(to, from, Position.Min(Committed, from), Closed: false));
+        _current.File!.Sync();
+        OnWritten(to);
+    }
+
+    private void OnWritten(Position to)
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _durable, to.Value);
+            Volatile.Write(ref _pendingSince, _end == to.Value ? 0 : _runtime.Time.GetTimestamp());
+            for (var i = _durableWaiters.Count - 1; i >= 0; i--)
+            {
+                if (_durableWaiters[i].Position <= to)
+                {
+                    _durableWaiters[i].Done.TrySetResult();
+                    _durableWaiters.RemoveAt(i);
+                }
+            }
+        }
+
+        _observer.OnDurable(to);
+    }
+
+    /// <summary>Goes on in a new segment. Its name needs no sync of the directory: its header will be on disk with its first batch.</summary>
+    private void Roll(Position first, long bytes)
+    {
+        var previous = _current;
+        _segments.Release(previous);
+        if (previous.First == first)
+        {
+            Remove(_segments.RemoveAfter(first + -1)); // it is empty and too small for what comes
+        }
+
+        _current = _files.Create(first, bytes);
+        _segments.Add(_current);
+        _segments.Pin(_current);
+        _directoryChanged = true;
+        _keeperWake.Set();
+    }
+
+    /// <summary>
+    /// Notes, unsynced, that everything written is synced: after a crash of the process alone, recovery then knows every
+    /// record to have been on disk.
+    /// </summary>
+    private void MarkSynced(bool closing)
+    {
+        var end = Durable;
+        SegmentFiles.WriteMark(_current, new SyncMark(end, end, Position.Min(Committed, end), closing));
+        if (closing)
+        {
+            _current.File!.Sync();
+        }
+        else if (_files.NeedsSpare && end - _current.First > _current.Capacity / 2)
+        {
+            _keeperWake.Set();
+        }
+    }
+
+    private void CutTail()
+    {
+        CutRequest? request;
+        lock (_gate)
+        {
+            request = _cutRequest;
+            if (request is null)
+            {
+                return;
+            }
+
+            ForgetTail(request.End);
+        }
+
+        var segment = _segments.All.Last(segment => segment.First <= request.End);
+        _segments.Pin(segment);
+        _segments.Release(_current);
+        _current = segment;
+        _files.Cut(segment, request.End, Position.Min(Committed, request.End), () => Remove(_segments.RemoveAfter(segment.First)));
+        lock (_gate)
+        {
+            _cutRequest = null;
+        }
+
+        request.Done.TrySetResult();
+    }
+
+    /// <summary>Makes memory agree with the cut that is about to be made on disk.</summary>
+    private void ForgetTail(Position end)
+    {
+        if (end < _tail.First)
+        {
+            _tail.Reset(end);
+        }
+
+        Volatile.Write(ref _end, end.Value);
+        Volatile.Write(ref _sealed, end.Value);
+        Volatile.Write(ref _durable, end.Value);
+        _received = _batchStart = end.Value;
+        Volatile.Write(ref _systemRecords, [.. _systemRecords.Where(record => record.Position < end)]);
+        Interlocked.Increment(ref _cuts);
+        foreach (var (_, done) in _durableWaiters)
+        {
+            done.TrySetCanceled(); // everything before the cut is durable already, so these wait for what is gone
+        }
+
+        _durableWaiters.Clear();
+    }
+
+    private void Remove(IReadOnlyList<Segment> segments)
+    {
+        foreach (var segment in segments)
+        {
+            _files.Retire(segment, _segments.TryClose(segment));
+        }
+    }
+
+    private void FailDurableWaiters(StoreException failure)
+    {
+        lock (_gate)
+        {
+            foreach (var (_, done) in _durableWaiters)
+            {
+                done.TrySetException(Again(failure));
+            }
+
+            _durableWaiters.Clear();
+            _cutRequest?.Done.TrySetException(Again(failure));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Fabric.Runtime.Disk;
+using Fabric.Store.Journal;
+using Fabric.Store.Segments;
+
+namespace Fabric.Store.Recovery;
+
+/// <summary>What stands in a checkpoint besides the state itself.</summary>
+/// <param name="Position">The state is that after all records before it.</param>
+/// <param name="Committed">What was known to be committed when it was written; not before <paramref name="Position"/>.</param>
+/// <param name="Cleaned">Segments that lie wholly before it may be gone; all others must be there.</param>
+/// <param name="SystemRecords">The system records before <paramref name="Position"/>.</param>
+internal sealed record CheckpointHead(
+    Position Position, Position Committed, Position Cleaned, IReadOnlyList<SystemRecord> SystemRecords);
+
+/// <summary>
+/// Checkpoints as files (FORMAT.md, "Checkpoint"):
+/// <code>
+///  0            8         12       16           24             32           40
+///  | "FABRICCP" | u32 ver | u32 0  | i64 pos    | i64 committed| i64 cleaned | u32 n |
+///  n times: | i64 position | u8 kind | u32 length | body |      then the state, to 4 bytes before the end, then | u32 crc of all |
+/// </code>
+/// Written beside, synced, renamed. The newest two are kept, so that damage to one costs replay, not data.
+/// </summary>
+internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
+{
+    /// <summary>How many are kept.</summary>
+    public const int Kept = 2;
+
+    private const uint Version = 1;
+    private const int HeadBytes = 44;
+    private const int ChecksumBytes = 4;
+    private const int BufferBytes = 256 * 1024;
+
+    private readonly IDisk _disk;
+    private readonly string _directory;
+    private readonly IDiskFile _file;
+    private byte[] _buffer = new byte[BufferBytes];
+    private int _buffered;
+    private uint _checksum = Checksum.Start;
+
+    private CheckpointFile(IDisk disk, string directory, CheckpointHead head)
+    {
+        (_disk, _directory, Head) = (disk, directory, head);
+        _file = disk.Open(System.IO.Path.Combine(directory, StoreFileNames.CheckpointBeside), DiskFileMode.OpenOrCreate);
+    }
+
+    public CheckpointHead Head { get; }
+
+    /// <summary>Length so far, in bytes.</summary>
+    public long Length { get; private set; }
+
+    private static ReadOnlySpan<byte> Magic => "FABRICCP"u8;
+
+    /// <summary>Writes head and state beside the checkpoints that are there; not synced yet.</summary>
+    public static CheckpointFile Write(IDisk disk, string directory, CheckpointHead head, Action<IBufferWriter<byte>> writeState)
+    {
+        var checkpoint = new CheckpointFile(disk, directory, head);
+        try
+        {
+            checkpoint._file.SetLength(0);
+            checkpoint.WriteHead();
+            writeState(checkpoint);
+            checkpoint.WriteChecksum();
+            return checkpoint;
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes it durable under its name. What lies before its position must be durable already.</summary>
+    public void Publish()
+    {
+        _file.Sync();
+        _disk.Rename(
+            System.IO.Path.Combine(_directory, StoreFileNames.CheckpointBeside),
+            System.IO.Path.Combine(_directory, StoreFileNames.Checkpoint(Head.Position)));
+        _disk.SyncDirectory(_directory);
+        var names = _disk.ListFiles(_directory).Where(StoreFileNames.IsCheckpoint).ToArray();
+        foreach (var name in names.Take(names.Length - Kept))
+        {
+            _disk.Delete(System.IO.Path.Combine(_directory, name));
+        }
+    }
+
+    /// <summary>Reads the newest sound checkpoint; null when there is none.</summary>
+    /// <returns>It, its state, and whether a newer one was damaged.</returns>
+    /// <exception cref="StoreException">It is one of a newer format.</exception>
+    public static (CheckpointHead Head, ReadOnlyMemory<byte> State, bool NewerDamaged)? ReadNewest(IDisk disk, string directory)
+    {
+        var damaged = false;
+        foreach (var name in disk.ListFiles(directory).Where(StoreFileNames.IsCheckpoint).Reverse())
+        {
+            if (TryRead(disk, System.IO.Path.Combine(directory, name)) is var (head, state))
+            {
+                return (head, state, damaged);
+            }
+
+            damaged = true;
+        }
+
+        return null;
+    }
+
+    public void Advance(int count)
+    {
+        _buffered += count;
+        if (_buffered >= BufferBytes)
+        {
+            Spill();
+        }
+    }
+
+    public Memory<byte> GetMemory(int sizeHint = 0)
+    {
+        if (_buffer.Length - _buffered < Math.Max(sizeHint, 1))
+        {
+            Spill();
+            if (_buffer.Length < sizeHint)
+            {
+                _buffer = new byte[sizeHint];
+            }
+        }
+
+        return _buffer.AsMemory(_buffered);
+    }
+
+    public Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+    public void Dispose() => _file.Dispose();
+
+    private void WriteHead()
+    {
+        var head = GetSpan(HeadBytes);
+        Magic.CopyTo(head);
+        BinaryPrimitives.WriteUInt32LittleEndian(head[8..], Version);
+        BinaryPrimitives.WriteUInt32LittleEndian(head[12..], 0);
+        BinaryPrimitives.WriteInt64LittleEndian(head[16..], Head.Position.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(head[24..], Head.Committed.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(head[32..], Head.Cleaned.Value);
+        BinaryPrimitives.WriteInt32LittleEndian(head[40..], Head.SystemRecords.Count);
+        Advance(HeadBytes);
+        foreach (var record in Head.SystemRecords)
+        {
+            var span = GetSpan(13);
+            BinaryPrimitives.WriteInt64LittleEndian(span, record.Position.Value);
+            span[8] = record.Kind;
+            BinaryPrimitives.WriteInt32LittleEndian(span[9..], record.Body.Length);
+            Advance(13);
+            this.Write(record.Body.Span);
+        }
+    }
+
+    private void WriteChecksum()
+    {
+        Spill();
+        Span<byte> checksum = stackalloc byte[ChecksumBytes];
+        BinaryPrimitives.WriteUInt32LittleEndian(checksum, ~_checksum);
+        _file.Write(checksum, Length);
+        Length += ChecksumBytes;
+    }
+
+    private void Spill()
+    {
+        var bytes = _buffer.AsSpan(0, _buffered);
+        _checksum = Checksum.Append(_checksum, bytes);
+        _file.Write(bytes, Length);
+        Length += bytes.Length;
+        _buffered = 0;
+    }
+
+    private static (CheckpointHead Head, ReadOnlyMemory<byte> State)? TryRead(IDisk disk, string path)
+    {
+        byte[] bytes;
+        using (var file = disk.Open(path, DiskFileMode.Open))
+        {
+            bytes = GC.AllocateUninitializedArray<byte>(checked((int)Math.Min(file.Length, Array.MaxLength)));
+            if (bytes.Length < HeadBytes + ChecksumBytes || file.Read(bytes, 0) != bytes.Length)
+            {
+                return null;
+            }
+        }
+
+        var content = bytes.AsSpan(0, bytes.Length - ChecksumBytes);
+        if (!content.StartsWith(Magic)
+            || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(content.Length)) != Checksum.Of(content))
+        {
+            return null;
+        }
+
+        var version = BinaryPrimitives.ReadUInt32LittleEndian(content[8..]);
+        if (version != Version)
+        {
+            throw new StoreException($"{path} has format version {version}; this program reads version {Version}");
+        }
+
+        var count = BinaryPrimitives.ReadInt32LittleEndian(content[40..]);
+        var records = new List<SystemRecord>(count);
+        var at = HeadBytes;
+        for (var i = 0; i < count; i++)
+        {
+            var length = BinaryPrimitives.ReadInt32LittleEndian(content[(at + 9)..]);
+            records.Add(new SystemRecord(
+                new Position(BinaryPrimitives.ReadInt64LittleEndian(content[at..])), content[at + 8], bytes.AsMemory(at + 13, length).ToArray()));
+            at += 13 + length;
+        }
+
+        var head = new CheckpointHead(
+            new Position(BinaryPrimitives.ReadInt64LittleEndian(content[16..])),
+            new Position(BinaryPrimitives.ReadInt64LittleEndian(content[24..])),
+            new Position(BinaryPrimitives.ReadInt64LittleEndian(content[32..])),
+            records);
+        return (head, bytes.AsMemory(at, content.Length - at));
+    }
+}

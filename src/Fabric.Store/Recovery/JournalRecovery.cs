@@ -1,0 +1,265 @@
+using Fabric.Runtime.Disk;
+using Fabric.Store.Journal;
+using Fabric.Store.Segments;
+
+namespace Fabric.Store.Recovery;
+
+/// <summary>A journal as it was found.</summary>
+/// <param name="Checkpoint">The newest sound checkpoint; null when there is none.</param>
+/// <param name="State">The state in it.</param>
+/// <param name="End">Behind the last sound record; all before it is on disk.</param>
+/// <param name="Committed">What is known to be committed.</param>
+/// <param name="SystemRecords">All system records before <paramref name="End"/>.</param>
+internal sealed record RecoveredJournal(
+    CheckpointHead? Checkpoint,
+    ReadOnlyMemory<byte> State,
+    Position End,
+    Position Committed,
+    IReadOnlyList<SystemRecord> SystemRecords);
+
+/// <summary>
+/// Finds out what a journal's directory holds. Reads the newest checkpoint and scans all records behind it. A tail that was torn by a
+/// crash is cut; anything else that does not check out is damage, and is reported, never cut or skipped.
+/// </summary>
+/// <remarks>
+/// What distinguishes them: a batch is written only when the one before it is on disk. So a bad record is torn only if it belongs to the last
+/// batch ever written. It does not when something behind it proves a later sync: another segment, a sync mark, a record further away than a
+/// batch is long; or when it is known to be committed.
+/// </remarks>
+internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet segments, SegmentFiles files)
+{
+    private readonly List<SystemRecord> _systemRecords = [];
+    private readonly List<(string Path, Position First)> _headless = [];
+    private Position _committed;
+
+    /// <summary>Does all of it; the segments are in the set afterwards, the last one with its file open and pinned.</summary>
+    /// <exception cref="SegmentCorruptException">Something is damaged.</exception>
+    /// <exception cref="StoreException">Something is missing or of a newer format.</exception>
+    public RecoveredJournal Run()
+    {
+        var found = CheckpointFile.ReadNewest(disk, directory);
+        var checkpoint = found?.Head;
+        var start = checkpoint?.Position ?? Position.Zero;
+        _committed = checkpoint?.Committed ?? Position.Zero;
+        _systemRecords.AddRange(checkpoint?.SystemRecords ?? []);
+        disk.Delete(Path.Combine(directory, StoreFileNames.CheckpointBeside));
+
+        var cut = FindSegments();
+        var needed = found is { NewerDamaged: false } ? checkpoint!.Cleaned : start;
+        RequireSegments(needed, start);
+        RemoveCleaned(checkpoint?.Cleaned ?? Position.Zero);
+        if (segments.All is [])
+        {
+            segments.Add(files.Create(Position.Zero, 0));
+        }
+
+        var end = cut is var (segment, position) ? FinishCut(segment, position, start) : ScanAll(start);
+        RemoveHeadless(end, checkpoint?.Cleaned ?? Position.Zero);
+        if (end < _committed)
+        {
+            throw new SegmentCorruptException(
+                segments.All[^1].Path, end, $"the journal ends here, but everything up to {_committed} was on disk and committed");
+        }
+
+        Settle(end);
+        return new RecoveredJournal(checkpoint, found?.State ?? default, end, _committed, _systemRecords);
+    }
+
+    /// <summary>Takes in the files by their headers. Returns a cut that a crash interrupted.</summary>
+    private (Segment Segment, Position Position)? FindSegments()
+    {
+        var found = new List<(Segment Segment, Position? Cut)>();
+        var page = new byte[SegmentHeader.Bytes];
+        foreach (var name in disk.ListFiles(directory).Where(name => StoreFileNames.IsSegment(name) || StoreFileNames.IsSpare(name)))
+        {
+            var path = Path.Combine(directory, name);
+            int count;
+            using (var file = disk.Open(path, DiskFileMode.Open))
+            {
+                count = file.Read(page, 0);
+            }
+
+            if (SegmentHeader.Read(page.AsSpan(0, count), path) is { } header)
+            {
+                found.Add((new Segment(path, header.First, header.Capacity), header.Cut));
+            }
+            else if (StoreFileNames.IsSpare(name))
+            {
+                files.AdoptSpare(path);
+            }
+            else if (page.AsSpan(0, count).ContainsAnyExcept((byte)0) || StoreFileNames.PositionOf(name) is not { } first)
+            {
+                throw new SegmentCorruptException(path, StoreFileNames.PositionOf(name) ?? Position.Zero, "its header is damaged");
+            }
+            else
+            {
+                _headless.Add((path, first));
+            }
+        }
+
+        (Segment, Position)? cut = null;
+        foreach (var (segment, position) in found.OrderBy(item => item.Segment.First))
+        {
+            segments.Add(segment);
+            files.Rename(segment);
+            cut ??= position is { } at ? (segment, at) : null;
+        }
+
+        return cut;
+    }
+
+    /// <summary>Everything that was not allowed to be cleaned must be there; what lies before may be there or not.</summary>
+    private void RequireSegments(Position needed, Position start)
+    {
+        var all = segments.All;
+        var first = all is [] ? (Position?)null : all[0].First;
+        if ((first is null && start > Position.Zero) || first > needed)
+        {
+            throw new StoreException(
+                $"{directory} lacks the segment that holds position {needed}"
+                + (first is null ? "" : $"; the oldest one begins at {first}"));
+        }
+    }
+
+    /// <summary>Segments whose deletion a power loss undid: some of them may be back, others not.</summary>
+    private void RemoveCleaned(Position cleaned)
+    {
+        foreach (var segment in segments.RemoveBefore(cleaned))
+        {
+            files.Retire(segment, segments.TryClose(segment));
+        }
+    }
+
+    /// <summary>A crash interrupted the removal of a tail: do it again.</summary>
+    private Position FinishCut(Segment segment, Position position, Position start)
+    {
+        // The later segments hold nothing but what is to go; they must not be scanned.
+        segments.Pin(segment);
+        try
+        {
+            files.Cut(segment, position, Position.Min(_committed, position), () => DeleteAfter(segment.First));
+        }
+        finally
+        {
+            segments.Release(segment);
+        }
+
+        return ScanAll(start);
+    }
+
+    private void DeleteAfter(Position first)
+    {
+        foreach (var later in segments.RemoveAfter(first))
+        {
+            files.Retire(later, segments.TryClose(later));
+        }
+    }
+
+    private Position ScanAll(Position start)
+    {
+        var all = segments.All;
+        var at = start;
+        for (var i = 0; i < all.Count; i++)
+        {
+            var next = i + 1 < all.Count ? all[i + 1].First : (Position?)null;
+            if (next <= start)
+            {
+                continue; // its records are in the checkpoint
+            }
+
+            if (i > 0 && all[i].First > at)
+            {
+                throw new SegmentCorruptException(all[i - 1].Path, at, $"the next segment begins at {all[i].First} only");
+            }
+
+            var scan = new SegmentScan(segments, all[i]);
+            at = scan.Run(at, Remember);
+            if (next is not null && at != next)
+            {
+                throw new SegmentCorruptException(all[i].Path, at, $"a record cannot be read, and the next segment begins at {next}");
+            }
+
+            if (next is null)
+            {
+                ExamineTail(scan, all[i], at);
+            }
+        }
+
+        return at;
+    }
+
+    /// <summary>Tells whether the last segment ends at the position, is torn there, or is damaged there.</summary>
+    private void ExamineTail(SegmentScan scan, Segment last, Position end)
+    {
+        if (scan.MarkAt(end) is { } mark)
+        {
+            _committed = Position.Max(_committed, mark.Committed);
+            if (mark.Closed)
+            {
+                return;
+            }
+        }
+
+        var behind = scan.LookBehind(end);
+        if (behind.Synced > end)
+        {
+            throw new SegmentCorruptException(last.Path, end, $"a record cannot be read, but everything up to {behind.Synced} was on disk");
+        }
+
+        if (end < _committed)
+        {
+            throw new SegmentCorruptException(last.Path, end, $"a record cannot be read, but everything up to {_committed} was committed");
+        }
+
+        if (behind.HasRemains)
+        {
+            segments.Pin(last);
+            try
+            {
+                files.Cut(last, end, Position.Min(_committed, end), static () => { });
+            }
+            finally
+            {
+                segments.Release(last);
+            }
+        }
+    }
+
+    private void Remember(Position position, RecordHeader header, ReadOnlySpan<byte> body)
+    {
+        if (header.Kind <= SystemRecord.KindMax)
+        {
+            _systemRecords.Add(new SystemRecord(position, header.Kind, body.ToArray()));
+        }
+    }
+
+    /// <summary>
+    /// A file named like a segment whose header is all zeros was on its way to or from being a spare. That is so only outside of what
+    /// the journal needs: before what was cleaned, or at its very end.
+    /// </summary>
+    private void RemoveHeadless(Position end, Position cleaned)
+    {
+        foreach (var (path, first) in _headless)
+        {
+            if (first >= cleaned && first < end)
+            {
+                throw new SegmentCorruptException(path, first, "its header is gone");
+            }
+
+            disk.Delete(path);
+        }
+    }
+
+    /// <summary>
+    /// What was read may still be in the memory of the machine only: sync it before it counts as durable. The mark of an orderly end goes,
+    /// since something will be written behind it.
+    /// </summary>
+    private void Settle(Position end)
+    {
+        var last = segments.All[^1];
+        segments.Pin(last);
+        SegmentFiles.WriteMark(last, new SyncMark(end, end, Position.Min(_committed, end), Closed: false));
+        last.File!.Sync();
+        files.SyncDirectory();
+    }
+}

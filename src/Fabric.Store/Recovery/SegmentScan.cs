@@ -1,0 +1,152 @@
+using System.Buffers.Binary;
+using Fabric.Store.Journal;
+using Fabric.Store.Segments;
+
+namespace Fabric.Store.Recovery;
+
+/// <summary>Called for each sound record of a scan; the body is valid during the call.</summary>
+internal delegate void ScannedRecord(Position position, RecordHeader header, ReadOnlySpan<byte> body);
+
+/// <summary>What was found behind the last sound record of a journal.</summary>
+/// <param name="Synced">The furthest position that is proved to have been on disk; the end itself when nothing is.</param>
+/// <param name="HasRemains">There are bytes that look like records or marks of this place, and must not stay.</param>
+internal readonly record struct TailRemains(Position Synced, bool HasRemains);
+
+/// <summary>Reads one segment file record by record.</summary>
+internal sealed class SegmentScan(SegmentSet segments, Segment segment)
+{
+    private const int WindowBytes = 1024 * 1024;
+
+    private byte[] _window = new byte[WindowBytes];
+    private Position _windowStart;
+    private int _windowBytes;
+
+    /// <summary>Reads from the position on until what follows is no sound record.</summary>
+    /// <returns>Where that is.</returns>
+    public Position Run(Position from, ScannedRecord record)
+    {
+        segments.Pin(segment);
+        try
+        {
+            for (var at = from; ;)
+            {
+                if (Read(at, RecordFormat.HeaderBytes) is not { Length: >= RecordFormat.HeaderBytes } bytes
+                    || !RecordFormat.TryReadHeader(bytes, at, out var header)
+                    || !RecordFormat.TryReadRecord(Read(at, header.RecordBytes), at, out header))
+                {
+                    return at;
+                }
+
+                record(at, header, Read(at, header.RecordBytes).Slice(RecordFormat.HeaderBytes, header.BodyBytes));
+                at += header.RecordBytes;
+            }
+        }
+        finally
+        {
+            segments.Release(segment);
+        }
+    }
+
+    public SyncMark? MarkAt(Position position)
+    {
+        segments.Pin(segment);
+        try
+        {
+            Span<byte> bytes = stackalloc byte[SyncMark.Bytes];
+            var count = segment.File!.Read(bytes, segment.OffsetOf(position));
+            return SyncMark.Read(bytes[..count], position);
+        }
+        finally
+        {
+            segments.Release(segment);
+        }
+    }
+
+    /// <summary>
+    /// Looks at every byte behind the end for headers and marks that belong to their place. A record, or a mark, proves the batch before
+    /// its own to have been on disk.
+    /// </summary>
+    public TailRemains LookBehind(Position end)
+    {
+        segments.Pin(segment);
+        try
+        {
+            var remains = new TailRemains(end, false);
+            var last = segment.First + segment.Capacity;
+            for (var at = end; at <= last; at += 1)
+            {
+                var bytes = Read(at, SyncMark.Bytes);
+                if (bytes.Length < RecordFormat.HeaderBytes)
+                {
+                    break;
+                }
+
+                at += SkipTo(bytes, at);
+                if (at <= last)
+                {
+                    remains = LookAt(at, end, remains);
+                }
+            }
+
+            return remains;
+        }
+        finally
+        {
+            segments.Release(segment);
+        }
+    }
+
+    /// <summary>How far to the next byte of the window that may begin a header or a mark; what cannot is skipped quickly.</summary>
+    private int SkipTo(ReadOnlySpan<byte> bytes, Position at)
+    {
+        var window = _window.AsSpan((int)(at - _windowStart), _windowBytes - (int)(at - _windowStart));
+        for (var i = 0; i + SyncMark.Bytes <= window.Length; i++)
+        {
+            var looksLikeRecord = BinaryPrimitives.ReadUInt32LittleEndian(window[(i + 8)..]) == (uint)(at.Value + i);
+            if (looksLikeRecord || window[i] == SyncMark.Magic[0])
+            {
+                return i;
+            }
+        }
+
+        return Math.Max(0, window.Length - SyncMark.Bytes);
+    }
+
+    private TailRemains LookAt(Position at, Position end, TailRemains found)
+    {
+        var bytes = Read(at, SyncMark.Bytes);
+        if (SyncMark.Read(bytes, at) is { } mark)
+        {
+            // The mark at the end itself is the regular one.
+            return at == end ? found : new TailRemains(Position.Max(found.Synced, mark.Synced), true);
+        }
+
+        if (bytes.Length < RecordFormat.HeaderBytes || !RecordFormat.TryReadHeader(bytes, at, out var header))
+        {
+            return found;
+        }
+
+        // A batch is at most one batch length, or one record; so a record further away was written after the end had been synced.
+        var later = at - end > BatchLimits.BytesMax && RecordFormat.TryReadRecord(Read(at, header.RecordBytes), at, out _);
+        return new TailRemains(later ? Position.Max(found.Synced, at) : found.Synced, true);
+    }
+
+    /// <summary>The bytes at a position, from a window over the file; fewer at the end of the file.</summary>
+    private ReadOnlySpan<byte> Read(Position at, int count)
+    {
+        var offset = at - _windowStart;
+        if (offset < 0 || offset + count > _windowBytes)
+        {
+            if (count > _window.Length)
+            {
+                _window = new byte[count];
+            }
+
+            _windowStart = at;
+            _windowBytes = segment.File!.Read(_window, segment.OffsetOf(at));
+            offset = 0;
+        }
+
+        return _window.AsSpan((int)offset, (int)Math.Min(count, _windowBytes - offset));
+    }
+}
