@@ -31,8 +31,14 @@ public sealed class BrokerConsumer
 
     internal bool Closed { get; set; }
 
-    /// <summary>Reads topics: windows are counted, nothing is locked, nothing returns.</summary>
-    internal bool OnTopics { get; set; }
+    /// <summary>Reads topics, or browses: its window is counted, nothing is locked, nothing returns.</summary>
+    internal bool Counted { get; set; }
+
+    /// <summary>Its way through the queue that it browses, until it has come to the end.</summary>
+    internal QueueView? Browsing { get; set; }
+
+    /// <summary>Found nothing for itself in this round of dispatch.</summary>
+    internal bool Exhausted { get; set; }
 
     /// <summary>Where it reads from; grows as destinations appear that its pattern covers.</summary>
     internal List<LiveDestination> Sources { get; } = [];
@@ -43,7 +49,7 @@ public sealed class BrokerConsumer
     /// <summary>What waits for the window of a topic consumer.</summary>
     internal Queue<MemoryMessage> Pending { get; } = new();
 
-    /// <summary>Topic messages dispatched and not acknowledged.</summary>
+    /// <summary>Messages dispatched and not acknowledged, when its window is counted.</summary>
     internal long Unacknowledged { get; set; }
 
     /// <summary>Widens the window: messages that the application has seen and keeps. For a pull consumer, pulls to answer.</summary>
@@ -64,7 +70,7 @@ public sealed class BrokerConsumer
                 return Extension > 0;
             }
 
-            return (OnTopics ? Unacknowledged : Outstanding.Count) - Extension < Prefetch;
+            return (Counted ? Unacknowledged : Outstanding.Count) - Extension < Prefetch;
         }
     }
 

@@ -22,8 +22,8 @@ internal sealed partial class LiveBroker
             return BrokerResult.Ignored;
         }
 
-        var result = consumer.OnTopics
-            ? AcknowledgeTopic(consumer, request, transaction)
+        var result = consumer.Counted
+            ? AcknowledgeCounted(consumer, request, transaction)
             : AcknowledgeQueue(consumer, request, transaction, ref dead);
         if (!result.Succeeded && transaction is not null)
         {
@@ -33,7 +33,7 @@ internal sealed partial class LiveBroker
         return result;
     }
 
-    private BrokerResult AcknowledgeTopic(
+    private BrokerResult AcknowledgeCounted(
         BrokerConsumer consumer, in AcknowledgeRequest request, LocalTransaction? transaction)
     {
         switch (request.Kind)

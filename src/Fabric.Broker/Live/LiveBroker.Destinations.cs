@@ -36,9 +36,11 @@ internal sealed partial class LiveBroker
             return refused;
         }
 
-        if (!_destinations.ContainsKey(name) && name.IsTemporary)
+        if (name.IsTemporary)
         {
-            return TryAddTemporary(connection, name, out var failure) ? BrokerResult.Accepted : failure;
+            return _destinations.TryGetValue(name, out var existing)
+                ? existing.Owner == connection ? BrokerResult.Accepted : ForeignTemporary(name)
+                : TryAddTemporary(connection, name, out var failure) ? BrokerResult.Accepted : failure;
         }
 
         return FindOrAdd(name, out _, out var invalid) ? BrokerResult.Accepted : invalid;
@@ -62,7 +64,7 @@ internal sealed partial class LiveBroker
 
         if (name.IsTemporary && destination.Owner != connection)
         {
-            return BrokerResult.Fail(BrokerStatus.NotAuthorized, $"{name} belongs to another connection");
+            return ForeignTemporary(name);
         }
 
         if (destination.Consumers.Count > 0 && !force && !name.IsTemporary)
@@ -85,6 +87,7 @@ internal sealed partial class LiveBroker
         }
 
         destination.Removed = true;
+        destination.Owner?.Temporaries.Remove(destination);
         _destinations.Remove(destination.Name);
         foreach (var consumer in destination.Consumers.ToArray())
         {
@@ -145,6 +148,9 @@ internal sealed partial class LiveBroker
         Register(destination);
         return true;
     }
+
+    private static BrokerResult ForeignTemporary(DestinationName name) =>
+        BrokerResult.Fail(BrokerStatus.NotAuthorized, $"{name} belongs to another connection");
 
     private bool CheckNew(DestinationName name, out BrokerResult failure)
     {

@@ -37,11 +37,17 @@ internal sealed partial class LiveBroker
     private void Dispatch(LiveQueue queue)
     {
         long now = -1;
-        while (queue.Consumers.Count > 0 && queue.TryPeek(ref queue.Cursor, Confirmed, out var message)
-            && queue.NextConsumer() is { } consumer)
+        queue.BeginRound();
+        while (TryMatch(queue, out var consumer, out var view, out var message))
         {
-            var place = queue.Cursor;
-            LiveQueue.Pass(ref queue.Cursor, message);
+            var place = view.Cursor;
+            LiveQueue.Pass(view, message);
+            if (consumer.Request.NoLocal
+                && consumer.Connection.Origin == (message?.Origin ?? place.Chunk!.Entries[place.Slot].Origin))
+            {
+                continue;
+            }
+
             if (message is not null)
             {
                 if (IsExpired(message.Expiration, ref now))
@@ -69,6 +75,32 @@ internal sealed partial class LiveBroker
         }
     }
 
+    /// <summary>Finds the next message and the consumer whose turn it is.</summary>
+    private bool TryMatch(LiveQueue queue, out BrokerConsumer consumer, out QueueView view, out MemoryMessage? message)
+    {
+        consumer = null!;
+        view = queue.Shared;
+        message = null;
+        if (!queue.HasFilters)
+        {
+            return queue.Consumers.Count > 0 && queue.TryPeek(view, Confirmed, out message)
+                && (consumer = queue.NextConsumer()!) is not null;
+        }
+
+        while ((consumer = queue.NextConsumer()!) is not null)
+        {
+            view = queue.ViewOf(consumer);
+            if (queue.TryPeek(view, Confirmed, out message))
+            {
+                return true;
+            }
+
+            consumer.Exhausted = true;
+        }
+
+        return false;
+    }
+
     private void Dispatch(LiveQueue queue, BrokerConsumer consumer, QueueCursor place, in QueueEntry entry)
     {
         consumer.Outstanding.Add(new Outstanding
@@ -90,6 +122,40 @@ internal sealed partial class LiveBroker
         Count(consumer);
         Hold(message);
         Send(Delivery.Of(consumer, queue, message));
+    }
+
+    /// <summary>Shows a browser the queue as it was when it began, as far as its window has room.</summary>
+    private void Browse(BrokerConsumer consumer, QueueView view)
+    {
+        var queue = (LiveQueue)consumer.Sources[0];
+        while (consumer.HasRoom)
+        {
+            if (!queue.TryPeek(view, view.EndPosition, out var message))
+            {
+                queue.RemoveView(view);
+                consumer.Browsing = null;
+                if (consumer.Prefetch > 0)
+                {
+                    Send(Delivery.Nothing(consumer)); // the end; a pull is answered by itself
+                }
+
+                return;
+            }
+
+            var place = view.Cursor;
+            LiveQueue.Pass(view, message);
+            consumer.Unacknowledged++;
+            Count(consumer);
+            if (message is not null)
+            {
+                Hold(message);
+                Send(Delivery.Of(consumer, queue, message));
+            }
+            else
+            {
+                Send(Delivery.Of(consumer, queue, place.Chunk!.Entries[place.Slot]));
+            }
+        }
     }
 
     /// <summary>Hands a topic's message to one consumer, or lets it wait for the window.</summary>

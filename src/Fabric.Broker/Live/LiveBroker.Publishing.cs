@@ -68,7 +68,7 @@ internal sealed partial class LiveBroker
     /// <summary>A message of the broker itself for one consumer, before all that is published later.</summary>
     public void DeliverTo(BrokerConsumer consumer, DestinationName topic, byte encoding, byte[] payload)
     {
-        if (!consumer.Closed && consumer.OnTopics)
+        if (consumer is { Closed: false, Counted: true, Request.Browser: false })
         {
             Offer(consumer, NewMemoryMessage(topic, encoding, payload));
         }

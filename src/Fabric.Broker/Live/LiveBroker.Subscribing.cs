@@ -20,11 +20,12 @@ internal sealed partial class LiveBroker
             return BrokerResult.Fail(BrokerStatus.DestinationInvalid, "a consumer needs a destination");
         }
 
-        consumer.OnTopics = !elements[0].IsQueue;
+        var onTopics = !elements[0].IsQueue;
+        consumer.Counted = onTopics || request.Browser;
         var sources = new List<LiveDestination>();
         foreach (var element in elements)
         {
-            if (element.IsQueue == consumer.OnTopics)
+            if (element.IsQueue == onTopics)
             {
                 return BrokerResult.Unsupported("one consumer of queues and topics");
             }
@@ -46,8 +47,7 @@ internal sealed partial class LiveBroker
 
             if (source.Owner is { } owner && owner != consumer.Connection)
             {
-                return BrokerResult.Fail(
-                    BrokerStatus.NotAuthorized, $"only the connection that created {element} may consume from it");
+                return ForeignTemporary(element);
             }
 
             sources.Add(source);
@@ -56,6 +56,11 @@ internal sealed partial class LiveBroker
         foreach (var source in sources)
         {
             source.Attach(consumer);
+        }
+
+        if (request.Browser)
+        {
+            Refill(consumer);
         }
 
         if (elements.Any(element => element.IsPattern))
@@ -82,7 +87,8 @@ internal sealed partial class LiveBroker
             return "durable subscriptions";
         }
 
-        return request.Browser ? "queue browsers" : null;
+        var oneQueue = request.Destination is { IsQueue: true, IsComposite: false, IsPattern: false };
+        return request.Browser && !oneQueue ? "browsing anything but one queue" : null;
     }
 
     private static void AttachMatching(BrokerConsumer consumer, LiveDestination destination)
@@ -132,13 +138,14 @@ internal sealed partial class LiveBroker
             return BrokerResult.Ignored;
         }
 
+        var request = consumer.Request;
         consumer.Extension = 1;
         consumer.PullNumber++;
         Refill(consumer);
         Settle();
-        if (consumer.Extension > 0 && timeout != Timeout.InfiniteTimeSpan)
+        if (consumer.Extension > 0 && (timeout != Timeout.InfiniteTimeSpan || request.Browser))
         {
-            if (timeout <= TimeSpan.Zero)
+            if (timeout <= TimeSpan.Zero || request.Browser)
             {
                 AnswerPull(consumer);
             }
@@ -161,8 +168,13 @@ internal sealed partial class LiveBroker
     /// <summary>Looks for messages for a consumer whose window may have room.</summary>
     private void Refill(BrokerConsumer consumer)
     {
-        if (consumer.OnTopics)
+        if (consumer.Counted)
         {
+            if (consumer.Browsing is { } view)
+            {
+                Browse(consumer, view);
+            }
+
             DispatchPending(consumer);
             return;
         }

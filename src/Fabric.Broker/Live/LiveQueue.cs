@@ -2,30 +2,16 @@ using Fabric.Broker.Index;
 
 namespace Fabric.Broker.Live;
 
-/// <summary>A place in a queue: what is before it is removed or held by somebody.</summary>
-internal struct QueueCursor
-{
-    public EntryChunk? Chunk;
-    public int Slot;
-
-    /// <summary>Lowest position that was not passed.</summary>
-    public long Position;
-
-    /// <summary>First message in memory that was not passed, null for none.</summary>
-    public MemoryMessage? Memory;
-}
-
 /// <summary>
 /// A queue while the broker serves: the journalled messages of its index, and those in memory, in one order. Temporary
 /// queues have no index. All under the broker's lock.
 /// </summary>
-internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id) : LiveDestination(name), IQueueObserver
+internal sealed partial class LiveQueue(LiveBroker broker, DestinationName name, int id) : LiveDestination(name), IQueueObserver
 {
-    private MemoryMessage? _firstMemory;
-    private MemoryMessage? _lastMemory;
-    private QueueCursor _cursor;
+    private const int HighestPriority = 127;
+
+    private int _filters;
     private int _rotation;
-    private int _memoryCount;
 
     /// <summary>Its number in the journal, 0 for a temporary queue.</summary>
     public int Id { get; } = id;
@@ -36,7 +22,7 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
     /// <summary>End of the last record appended for it.</summary>
     public long AppendedEnd { get; set; }
 
-    /// <summary>Messages that consumers hold.</summary>
+    /// <summary>Messages that somebody holds.</summary>
     public long InFlight { get; set; }
 
     /// <summary>Waits to be looked at when the lock is given up.</summary>
@@ -45,9 +31,8 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
     /// <summary>The consumer that gets everything, null when all are equal.</summary>
     public BrokerConsumer? Exclusive { get; private set; }
 
-    public MemoryMessage? FirstMemory => _firstMemory;
-
-    public ref QueueCursor Cursor => ref _cursor;
+    /// <summary>Some consumer does not want every message.</summary>
+    public bool HasFilters => _filters > 0;
 
     public override DestinationStatistics Statistics => new(
         Name, (Index?.Entries.Count ?? 0) + _memoryCount, Enqueued, Dequeued, InFlight, Consumers.Count, Producers);
@@ -71,9 +56,25 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
 
     public override void Attach(BrokerConsumer consumer)
     {
+        if (consumer.Request.Browser)
+        {
+            consumer.Sources.Add(this);
+            consumer.Browsing = AddView(consumer);
+            return;
+        }
+
         base.Attach(consumer);
-        if (consumer.Request.Exclusive
-            && (Exclusive is null || consumer.Request.Priority > Exclusive.Request.Priority || consumer.Request.Priority == 127))
+        if (consumer.Request.NoLocal && _filters++ == 0)
+        {
+            Consumers.ForEach(other => AddView(other));
+        }
+        else if (HasFilters)
+        {
+            AddView(consumer);
+        }
+
+        if (consumer.Request.Exclusive && (Exclusive is null || consumer.Request.Priority == HighestPriority
+            || consumer.Request.Priority > Exclusive.Request.Priority))
         {
             Exclusive = consumer;
         }
@@ -84,6 +85,12 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
     public override void Detach(BrokerConsumer consumer)
     {
         base.Detach(consumer);
+        _views.RemoveAll(view => view.Consumer == consumer);
+        if (consumer.Request is { NoLocal: true, Browser: false } && --_filters == 0)
+        {
+            _views.RemoveAll(static view => view is { Consumer: not null, IsBrowser: false });
+        }
+
         if (Exclusive == consumer)
         {
             Exclusive = Consumers.Find(static other => other.Request.Exclusive);
@@ -92,12 +99,21 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
         broker.MarkDirty(this);
     }
 
+    /// <summary>All consumers may find something again.</summary>
+    public void BeginRound()
+    {
+        if (HasFilters)
+        {
+            Consumers.ForEach(static consumer => consumer.Exhausted = false);
+        }
+    }
+
     /// <summary>The consumer whose turn it is: highest priority first, in turn among equals, null when no window has room.</summary>
     public BrokerConsumer? NextConsumer()
     {
         if (Exclusive is not null)
         {
-            return Exclusive.HasRoom ? Exclusive : null;
+            return Exclusive is { HasRoom: true, Exhausted: false } ? Exclusive : null;
         }
 
         for (var first = 0; first < Consumers.Count;)
@@ -111,10 +127,10 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
             for (var step = 0; step < end - first; step++)
             {
                 var turn = (_rotation + step) % (end - first);
-                if (Consumers[first + turn].HasRoom)
+                if (Consumers[first + turn] is { HasRoom: true, Exhausted: false } consumer)
                 {
                     _rotation = turn + 1;
-                    return Consumers[first + turn];
+                    return consumer;
                 }
             }
 
@@ -122,103 +138,6 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
         }
 
         return null;
-    }
-
-    /// <summary>Moves a cursor to the next message that nobody holds.</summary>
-    /// <param name="cursor">Of this queue.</param>
-    /// <param name="confirmed">Nothing journalled from here on is shown, and nothing in memory that follows such.</param>
-    /// <param name="memory">The message when it is one in memory; else it is the entry at the cursor.</param>
-    /// <returns>False when there is none.</returns>
-    public bool TryPeek(ref QueueCursor cursor, long confirmed, out MemoryMessage? memory)
-    {
-        var position = long.MaxValue;
-        while (Index is not null && Index.Entries.TryNext(ref cursor.Chunk, ref cursor.Slot))
-        {
-            ref var entry = ref cursor.Chunk!.Entries[cursor.Slot];
-            cursor.Position = entry.Position;
-            if (!entry.Locked)
-            {
-                position = entry.Position < confirmed ? entry.Position : long.MaxValue;
-                break;
-            }
-
-            cursor.Slot++;
-            cursor.Position++;
-        }
-
-        while (cursor.Memory is { Locked: true } held)
-        {
-            cursor.Memory = held.Next;
-        }
-
-        memory = cursor.Memory is { } next && next.OrderAfter <= confirmed && next.OrderAfter <= position ? next : null;
-        return memory is not null || position != long.MaxValue;
-    }
-
-    /// <summary>Moves a cursor past the message that <see cref="TryPeek"/> found.</summary>
-    public static void Pass(ref QueueCursor cursor, MemoryMessage? memory)
-    {
-        if (memory is not null)
-        {
-            cursor.Memory = memory.Next;
-            return;
-        }
-
-        cursor.Slot++;
-        cursor.Position++;
-    }
-
-    public void AddMemory(MemoryMessage message)
-    {
-        message.Previous = _lastMemory;
-        if (_lastMemory is null)
-        {
-            _firstMemory = message;
-        }
-        else
-        {
-            _lastMemory.Next = message;
-        }
-
-        _lastMemory = message;
-        _memoryCount++;
-        _cursor.Memory ??= message;
-        broker.MarkDirty(this);
-    }
-
-    public void RemoveMemory(MemoryMessage message)
-    {
-        if (_cursor.Memory == message)
-        {
-            _cursor.Memory = message.Next;
-        }
-
-        if (message.Previous is null)
-        {
-            _firstMemory = message.Next;
-        }
-        else
-        {
-            message.Previous.Next = message.Next;
-        }
-
-        if (message.Next is null)
-        {
-            _lastMemory = message.Previous;
-        }
-        else
-        {
-            message.Next.Previous = message.Previous;
-        }
-
-        message.Removed = true;
-        message.Next = message.Previous = null;
-        _memoryCount--;
-        Dequeued++;
-        if (message.Locked)
-        {
-            InFlight--;
-        }
     }
 
     /// <summary>Gives a held message back to the queue, to its old place.</summary>
@@ -232,23 +151,14 @@ internal sealed class LiveQueue(LiveBroker broker, DestinationName name, int id)
         {
             message.Locked = false;
             message.Redeliveries = Count(message.Redeliveries, deliveries);
-            if (_cursor.Memory is null || message.Sequence < _cursor.Memory.Sequence)
-            {
-                _cursor.Memory = message;
-            }
-
+            GoBack(message);
             return;
         }
 
         ref var entry = ref item.Chunk!.Entries[item.Slot];
         entry.Locked = false;
         entry.Redeliveries = Count(entry.Redeliveries, deliveries);
-        if (entry.Position < _cursor.Position)
-        {
-            _cursor.Chunk = item.Chunk;
-            _cursor.Slot = item.Slot;
-            _cursor.Position = entry.Position;
-        }
+        GoBack(item.Chunk, item.Slot, entry.Position);
     }
 
     private static ushort Count(ushort before, int more) => (ushort)Math.Min(ushort.MaxValue, before + more);
