@@ -37,7 +37,6 @@ internal sealed partial class LiveBroker
     private void Dispatch(LiveQueue queue)
     {
         long now = -1;
-        queue.BeginRound();
         while (TryMatch(queue, out var consumer, out var view, out var message))
         {
             var place = view.Cursor;
@@ -73,6 +72,8 @@ internal sealed partial class LiveBroker
                 Dispatch(queue, consumer, place, entry);
             }
         }
+
+        queue.EndRound();
     }
 
     /// <summary>Finds the next message and the consumer whose turn it is.</summary>

@@ -99,8 +99,8 @@ internal sealed partial class LiveQueue(LiveBroker broker, DestinationName name,
         broker.MarkDirty(this);
     }
 
-    /// <summary>All consumers may find something again.</summary>
-    public void BeginRound()
+    /// <summary>Ends a round of dispatch: in the next one all consumers may find something again, here and in other queues.</summary>
+    public void EndRound()
     {
         if (HasFilters)
         {
