@@ -95,7 +95,7 @@ public sealed class BrokerConnection
             using var turn = _broker.Enter();
             return Closed ? BrokerResult.NotServing : _broker.AddProducer(this, key, destination, tag);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -119,7 +119,7 @@ public sealed class BrokerConnection
             using var turn = _broker.Enter();
             return Closed ? BrokerResult.NotServing : _broker.AddConsumer(this, request, out consumer);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -178,7 +178,6 @@ public sealed class BrokerConnection
     /// Accepted, Duplicate or Expired: answer the producer when <see cref="BrokerResult.ConfirmAfter"/> is confirmed. Failures
     /// within a transaction also make its commit fail.
     /// </returns>
-    /// <exception cref="StoreException">The journal failed; the owner of the broker stops serving.</exception>
     public BrokerResult Publish(in PublishRequest request, ReadOnlySpan<byte> payload)
     {
         try
@@ -187,7 +186,7 @@ public sealed class BrokerConnection
             using var turn = _broker.Enter();
             return Closed ? BrokerResult.NotServing : _broker.Publish(this, request, payload, copies);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -195,7 +194,6 @@ public sealed class BrokerConnection
 
     /// <summary>Acknowledges what a consumer holds; the kinds differ in what becomes of it.</summary>
     /// <returns>Accepted or Ignored; Unmatched when the range is not what the consumer holds.</returns>
-    /// <exception cref="StoreException">The journal failed; the owner of the broker stops serving.</exception>
     public BrokerResult Acknowledge(in AcknowledgeRequest request)
     {
         try
@@ -210,7 +208,7 @@ public sealed class BrokerConnection
             // The bodies of what is given up are read from disk, which must not happen under the lock.
             return dead is null ? result : result with { ConfirmAfter = _broker.MoveToDeadLetters(this, dead) };
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -232,7 +230,7 @@ public sealed class BrokerConnection
             using var turn = _broker.Enter();
             return Closed ? BrokerResult.NotServing : _broker.Commit(this, transaction);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -253,7 +251,7 @@ public sealed class BrokerConnection
             using var turn = _broker.Enter();
             return Closed ? BrokerResult.NotServing : _broker.AddDestination(this, destination);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -269,7 +267,7 @@ public sealed class BrokerConnection
             using var turn = _broker.Enter();
             return Closed ? BrokerResult.NotServing : _broker.RemoveDestination(this, destination, force);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (EndsService(exception))
         {
             return BrokerResult.NotServing;
         }
@@ -321,6 +319,9 @@ public sealed class BrokerConnection
             _broker.Disconnect(this, lastDelivered);
         }
     }
+
+    /// <summary>The journal is not ours any more, or has failed: its owner is told by the journal, the client by the loss of its connection.</summary>
+    internal static bool EndsService(Exception exception) => exception is NotMasterException or StoreException;
 
     public override string ToString() => $"connection {ConnectionId} from {RemoteAddress}";
 

@@ -1,5 +1,3 @@
-using Fabric.Store;
-
 namespace Fabric.Broker.Live;
 
 /// <summary>What is held in memory only, and publishers that wait until there is less of it.</summary>
@@ -26,7 +24,7 @@ internal sealed partial class LiveBroker
 
             await Journal.WaitForRoomAsync(cancellationToken);
         }
-        catch (NotMasterException)
+        catch (Exception exception) when (BrokerConnection.EndsService(exception))
         {
             // The call that follows will say so.
         }
