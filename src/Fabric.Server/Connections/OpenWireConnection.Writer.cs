@@ -1,0 +1,138 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Fabric.Broker;
+using Fabric.Protocols.OpenWire;
+using Fabric.Protocols.OpenWire.Commands;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Server.Connections;
+
+/// <summary>
+/// What goes out; runs on the writer. Responses first, then messages, pulled from the broker while there are any and read
+/// from the journal straight into the socket's buffer. One flush takes along whatever has gathered.
+/// </summary>
+internal sealed partial class OpenWireConnection
+{
+    /// <summary>Enough for one system call to be cheap, and little enough for responses not to wait behind messages.</summary>
+    private const int FlushBytes = 64 * 1024;
+
+    private async Task WriteAsync()
+    {
+        var output = _network.Output;
+        try
+        {
+            output.Write(OpenWireCodec.Encode(Offer().ToInfo()));
+            await output.FlushAsync(_ended.Token);
+            while (!_ended.IsCancellationRequested)
+            {
+                await _wake.WaitAsync();
+                while (Fill(output))
+                {
+                    var flushed = await output.FlushAsync(_ended.Token);
+                    Volatile.Write(ref _lastWritten, _services.Now.Ticks);
+                    if (flushed.IsCompleted)
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+        catch (Exception exception) when (exception is IOException or OperationCanceledException)
+        {
+            _endReason ??= exception.Message;
+        }
+        catch (Exception exception)
+        {
+            _services.Logger.LogError(exception, "Messages cannot be sent to {Remote}", _network.RemoteEndPoint);
+        }
+        finally
+        {
+            // Without a writer the reader has no business any more, whatever it waits for.
+            Abort();
+            await _ended.CancelAsync();
+        }
+    }
+
+    /// <returns>Whether there is something to flush.</returns>
+    private bool Fill(PipeWriter output)
+    {
+        if (_outbound is not { } outbound)
+        {
+            return false;
+        }
+
+        var count = outbound.MoveTo(output, _services.Broker.Confirmed);
+        if (_connection is { } connection)
+        {
+            var now = _services.UnixMilliseconds;
+            while (count < FlushBytes && connection.TryTakeDelivery(out var delivery))
+            {
+                count += Write(output, connection, delivery, now);
+            }
+        }
+
+        return count > 0;
+    }
+
+    private int Write(PipeWriter output, BrokerConnection connection, in Delivery delivery, long now)
+    {
+        var consumer = (WireConsumer)delivery.Consumer.Tag!;
+        if (!delivery.HasMessage)
+        {
+            return WriteEmpty(output, consumer); // the end of a pull
+        }
+
+        if (_wireFormat!.Version < MessageView.VersionMin)
+        {
+            return WriteOld(output, connection, delivery, consumer, now);
+        }
+
+        var header = consumer.HeaderFor(delivery.Destination);
+        var length = DispatchWriter.GetFrameBytes(header, delivery.PayloadBytes);
+        var frame = output.GetSpan(length)[..length];
+        var message = DispatchWriter.Frame(frame, header, delivery.PayloadBytes);
+        if (!connection.ReadPayload(delivery, message))
+        {
+            return 0;
+        }
+
+        DispatchWriter.Patch(frame, header, delivery.PayloadBytes, new MessageView(message).Layout, new DispatchFields(
+            delivery.Sequence.Value, delivery.RedeliveryCounter, delivery.AcceptedAt, now, GroupFirst: false));
+        output.Advance(length);
+        return length;
+    }
+
+    private int WriteEmpty(PipeWriter output, WireConsumer consumer)
+    {
+        var frame = OpenWireCodec.Encode(new MessageDispatch { ConsumerId = consumer.Id }, _wireFormat!.Version);
+        output.Write(frame);
+        return frame.Length;
+    }
+
+    /// <summary>For clients before version 10 the message is decoded and written in their layout.</summary>
+    private int WriteOld(PipeWriter output, BrokerConnection connection, in Delivery delivery, WireConsumer consumer, long now)
+    {
+        var payload = new byte[delivery.PayloadBytes];
+        if (!connection.ReadPayload(delivery, payload))
+        {
+            return 0;
+        }
+
+        var message = (Message)OpenWireCodec.Decode(payload, OpenWireCodec.VersionMax)!;
+        message.MessageId = message.MessageId! with { BrokerSequenceId = delivery.Sequence.Value };
+        message.RedeliveryCounter = delivery.RedeliveryCounter;
+        message.BrokerInTime = delivery.AcceptedAt;
+        message.BrokerOutTime = now;
+        var frame = OpenWireCodec.Encode(
+            new MessageDispatch
+            {
+                ConsumerId = consumer.Id,
+                Destination = delivery.Destination.ToWire(),
+                Message = message,
+                RedeliveryCounter = delivery.RedeliveryCounter,
+            },
+            _wireFormat!.Version);
+        output.Write(frame);
+        return frame.Length;
+    }
+}

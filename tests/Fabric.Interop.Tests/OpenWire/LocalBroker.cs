@@ -1,0 +1,70 @@
+using Fabric.Broker;
+using Fabric.Broker.Security;
+using Fabric.Runtime;
+using Fabric.Server.Connections;
+using Fabric.Store.Journal;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Fabric.Interop.Tests.OpenWire;
+
+/// <summary>
+/// The shipping broker, journal and OpenWire connector in this process, without replicas: what is on its own disk is committed. User
+/// <c>admin</c>, password <c>secret</c>.
+/// </summary>
+internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("fabric-local-").FullName;
+    private readonly MessageBroker _broker;
+    private readonly Advisories _advisories;
+    private Journal? _journal;
+    private OpenWireListener? _listener;
+
+    private LocalBroker()
+    {
+        _advisories = new Advisories("ID:fabric-local", "local");
+        var users = UserTable.Single("admin", "secret");
+        _broker = new MessageBroker(
+            FabricRuntime.System, new BrokerOptions { Authenticator = users }, new OpenWirePayloadEditor(), _advisories, NullLogger.Instance);
+    }
+
+    public string Url => $"tcp://127.0.0.1:{_listener!.Port}";
+
+    public MessageBroker Broker => _broker;
+
+    public static async Task<LocalBroker> StartAsync()
+    {
+        var local = new LocalBroker();
+        var journal = local._journal = await Journal.OpenAsync(
+            FabricRuntime.System, new JournalOptions { Directory = local._directory }, local._broker, local, CancellationToken.None);
+        var first = journal.BecomeMaster(1, new byte[24]);
+        await journal.WaitDurableAsync(first.End);
+        local._advisories.Start(local._broker, []);
+        local._broker.StartServing(journal, new Epoch(1), first.Position);
+        local._listener = OpenWireListener.Start(
+            FabricRuntime.System,
+            new OpenWireOptions { Port = 0, BrokerId = "ID:fabric-local", BrokerName = "local" },
+            local._broker,
+            NullLogger.Instance);
+        return local;
+    }
+
+    void IJournalObserver.OnSealed(Position end)
+    {
+    }
+
+    void IJournalObserver.OnDurable(Position durable) => _journal?.AdvanceCommitted(durable);
+
+    void IJournalObserver.OnApplied(Position applied)
+    {
+    }
+
+    void IJournalObserver.OnFailed(Exception cause) => Assert.Fail($"the journal failed: {cause}");
+
+    public async ValueTask DisposeAsync()
+    {
+        await _listener!.DisposeAsync();
+        await _broker.DisposeAsync();
+        await _journal!.DisposeAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+}
