@@ -43,8 +43,9 @@ public sealed class ReplicaStateFile
     /// <param name="disk">Where the directory is.</param>
     /// <param name="directory">The journal's directory; must exist.</param>
     /// <param name="newId">Identity of a new replica.</param>
+    /// <param name="hasRecords">Whether the journal beside it holds anything.</param>
     /// <exception cref="StoreException">The file is damaged, from a newer version, or missing beside a journal.</exception>
-    public static ReplicaStateFile Open(IDisk disk, string directory, Guid newId)
+    public static ReplicaStateFile Open(IDisk disk, string directory, Guid newId, bool hasRecords)
     {
         var file = new ReplicaStateFile(disk, directory);
         var path = Path.Combine(directory, Name);
@@ -54,7 +55,7 @@ public sealed class ReplicaStateFile
             return file;
         }
 
-        if (disk.ListFiles(directory).Any(name => name.StartsWith("journal-", StringComparison.Ordinal)))
+        if (hasRecords)
         {
             throw new StoreException(
                 $"{directory} holds a journal but no {Name}: its promises are unknown. Restore the file, or empty the directory and let the replica be replaced.");

@@ -244,6 +244,7 @@ public sealed partial class ReplicaCore
     private void Lead(TimeSpan now)
     {
         Master = SelfAsMaster(Epoch);
+        _majorityHeard = false; // what was heard in an earlier epoch says nothing about this one
         Become(ReplicaRole.Starting, Epoch, now);
         _effects.Add(new ReplicaEffect.StartLeading(Epoch));
         Publish(ReplicaRole.Master);

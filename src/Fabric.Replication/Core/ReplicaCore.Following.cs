@@ -13,8 +13,16 @@ public sealed partial class ReplicaCore
     public void OnFollowAccepted(MasterAddress master, Position common, TimeSpan now)
     {
         See(master.Epoch);
-        if (Role is not (ReplicaRole.Electing or ReplicaRole.Promised or ReplicaRole.Slave) || !_following || master.Epoch < _promised)
+        if (Role is not (ReplicaRole.Electing or ReplicaRole.Promised or ReplicaRole.Slave) || !_following)
         {
+            return;
+        }
+
+        if (master.Epoch < _promised)
+        {
+            // Its mastership is over. The attempt must end, or it would stand in the way of the next one.
+            _effects.Add(new ReplicaEffect.StopFollowing());
+            OnFollowEnded(master, FollowEnd.NotMaster, $"epoch {master.Epoch} is over", now);
             return;
         }
 

@@ -103,6 +103,18 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     /// <summary>All system records from the beginning of time to <see cref="End"/>, in order.</summary>
     public IReadOnlyList<SystemRecord> SystemRecords => Volatile.Read(ref _systemRecords);
 
+    /// <summary>System records and end, as they were together at one moment.</summary>
+    public (IReadOnlyList<SystemRecord> SystemRecords, Position End) Shape
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return (_systemRecords, new Position(_end));
+            }
+        }
+    }
+
     /// <summary>
     /// Since when something waits for the disk without any progress, as a timestamp of the runtime's clock; null when nothing waits.
     /// </summary>

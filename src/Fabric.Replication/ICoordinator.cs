@@ -1,0 +1,51 @@
+using Fabric.Replication.Core;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication;
+
+/// <summary>
+/// What replication needs of the registry. It never decides anything here: a coordinator that is away, late or wrong delays
+/// an election and harms nothing.
+/// </summary>
+public interface ICoordinator : IAsyncDisposable
+{
+    /// <summary>
+    /// The replica set of a broker that has none yet: waits until all expected containers are present and fixes it once for all.
+    /// </summary>
+    Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Joins the election and reports every change of the picture, the loss and return of the connection included. The
+    /// callback is quick and is not called concurrently.
+    /// </summary>
+    Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken);
+
+    /// <summary>Makes this the published state; keeps it published over lost sessions. The newest call wins.</summary>
+    Task PublishAsync(CandidateState state, CancellationToken cancellationToken);
+
+    /// <summary>Claims an epoch by a versioned write; an unknown outcome is resolved before it answers.</summary>
+    /// <returns>Whether the epoch is ours.</returns>
+    Task<bool> TryClaimEpochAsync(Epoch epoch, int expectedVersion, ReplicaId claimant, CancellationToken cancellationToken);
+
+    /// <summary>Shows people which slaves are in sync. The newest call wins.</summary>
+    Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken);
+}
+
+/// <summary>A slave, as people see it.</summary>
+/// <param name="Container">Where it runs.</param>
+/// <param name="InSync">Whether it follows and lacks at most a batch or two.</param>
+/// <param name="LagBytes">What it lacks; null when it does not follow.</param>
+public sealed record SlaveState(string Container, bool InSync, long? LagBytes);
+
+/// <summary>The broker, as replication sees it. Calls come one after the other.</summary>
+public interface IBrokerHost
+{
+    /// <summary>This replica is master and everything up to its Epoch record is applied: open connectors, publish services.</summary>
+    /// <param name="epoch">The epoch that is led.</param>
+    /// <param name="epochStart">Position of its Epoch record.</param>
+    /// <param name="cancellationToken">Mastership ended before it was fully opened.</param>
+    Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken);
+
+    /// <summary>Mastership ended: withdraw services, close connectors and client connections without error replies.</summary>
+    Task StopServingAsync(string reason);
+}

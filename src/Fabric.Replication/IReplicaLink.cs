@@ -1,0 +1,113 @@
+using System.Buffers;
+using Fabric.Replication.Core;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication;
+
+/// <summary>How replicas reach each other: gRPC when real, memory when simulated.</summary>
+public interface IReplicaLink : IAsyncDisposable
+{
+    /// <summary>Starts answering other replicas.</summary>
+    /// <returns>The address they find us at, <c>host:port</c>.</returns>
+    /// <exception cref="IOException">The port is in use.</exception>
+    Task<string> ListenAsync(IReplicaPeer peer, CancellationToken cancellationToken);
+
+    /// <summary>Asks a member for its promise.</summary>
+    /// <exception cref="ReplicaLinkException">No answer.</exception>
+    Task<PromiseReply> PromiseAsync(
+        string address, Guid storeId, PromiseRequest request, TimeSpan limit, CancellationToken cancellationToken);
+
+    /// <summary>Opens a stream to a master and says hello.</summary>
+    /// <param name="address">Where the master listens.</param>
+    /// <param name="hello">The first frame.</param>
+    /// <param name="cancellationToken">Gives the opening up. A stream that is open lives until it is disposed, whatever becomes of the token.</param>
+    /// <exception cref="ReplicaLinkException">The master cannot be reached.</exception>
+    Task<IFollowStream> FollowAsync(string address, FollowHello hello, CancellationToken cancellationToken);
+
+    /// <summary>Fetches raw journal bytes from a member that has promised the epoch to us.</summary>
+    /// <exception cref="ReplicaLinkException">The stream broke before its end.</exception>
+    IAsyncEnumerable<JournalChunk> FetchAsync(string address, FetchRequest request, CancellationToken cancellationToken);
+}
+
+/// <summary>What a replica answers to others. Called on the link's tasks.</summary>
+public interface IReplicaPeer
+{
+    Task<PromiseReply> OnPromiseAsync(Guid storeId, PromiseRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Serves a slave until the stream or the mastership ends.</summary>
+    Task OnFollowAsync(FollowHello hello, ISlaveStream stream, CancellationToken cancellationToken);
+
+    /// <exception cref="Fabric.Store.NotMasterException">The epoch was not promised to this claimant.</exception>
+    IAsyncEnumerable<JournalChunk> OnFetchAsync(FetchRequest request, CancellationToken cancellationToken);
+}
+
+/// <summary>A slave's end of a stream. One reader, one writer.</summary>
+public interface IFollowStream : IAsyncDisposable
+{
+    /// <summary>The next frame; null when the master ended the stream. Its bytes are valid until the next read.</summary>
+    /// <exception cref="ReplicaLinkException">The stream broke.</exception>
+    ValueTask<FollowFrame?> ReadAsync(CancellationToken cancellationToken);
+
+    ValueTask AcknowledgeAsync(FollowAck ack, CancellationToken cancellationToken);
+}
+
+/// <summary>A master's end of a stream. One reader, one writer.</summary>
+public interface ISlaveStream
+{
+    /// <summary>The next acknowledgement; null when the slave ended the stream.</summary>
+    ValueTask<FollowAck?> ReadAsync(CancellationToken cancellationToken);
+
+    /// <summary>Sends a frame; its bytes may be reused when this ends.</summary>
+    ValueTask WriteAsync(FollowFrame frame, CancellationToken cancellationToken);
+}
+
+/// <summary>Raw journal bytes from a position on.</summary>
+public readonly record struct JournalChunk(Position Position, ReadOnlySequence<byte> Records);
+
+/// <summary>What a claimant wants of a promiser's journal.</summary>
+public sealed record FetchRequest(Guid StoreId, ReplicaId Candidate, Epoch Epoch, Position From, Position To);
+
+/// <summary>How far a slave is, in the epoch of its stream.</summary>
+public readonly record struct FollowAck(Epoch Epoch, Position Received, Position Durable);
+
+/// <summary>What a frame from a master carries besides the epoch and the committed position.</summary>
+public enum FollowFrameKind
+{
+    Heartbeat,
+    Accepted,
+    Refused,
+    Batch,
+    HandOver,
+}
+
+/// <summary>One frame from a master.</summary>
+public readonly record struct FollowFrame(FollowFrameKind Kind, Epoch Epoch, Position Committed)
+{
+    /// <summary>What all members have synced, so that nobody needs it from another.</summary>
+    public Position Everywhere { get; init; }
+
+    /// <summary>The common position of an accepted frame, the first byte's position of a batch.</summary>
+    public Position Position { get; init; }
+
+    /// <summary>The bytes of a batch.</summary>
+    public ReadOnlySequence<byte> Records { get; init; }
+
+    /// <summary>Who accepts.</summary>
+    public ReplicaId Master { get; init; }
+
+    /// <summary>Why a slave is refused.</summary>
+    public FollowRefusal Refusal { get; init; }
+
+    /// <summary>The same in words.</summary>
+    public string? Reason { get; init; }
+}
+
+/// <summary>Another replica did not answer, or stopped answering.</summary>
+/// <param name="message">What happened.</param>
+/// <param name="refused">No process listens at the address, so it is certainly not alive there.</param>
+/// <param name="innerException">The cause.</param>
+public sealed class ReplicaLinkException(string message, bool refused, Exception? innerException = null)
+    : IOException(message, innerException)
+{
+    public bool Refused { get; } = refused;
+}

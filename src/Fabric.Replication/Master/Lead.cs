@@ -1,0 +1,158 @@
+using Fabric.Replication.Core;
+using Fabric.Runtime.Scheduling;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication.Master;
+
+/// <summary>
+/// One mastership as it runs: its acknowledgements and its streams. Dispatched to by the journal's writer (local progress), the
+/// readers of the streams (slaves' progress) and the replica's loop, under one short lock.
+/// </summary>
+internal sealed class Lead : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly CommitTracker _tracker;
+    private readonly List<AsyncSignal> _streams = [];
+    private readonly CancellationTokenSource _ended = new();
+    private ReplicaId? _handOverTo;
+    private int _epochCommitted;
+
+    public Lead(CommitTracker tracker, Position epochStart, Position epochEnd)
+    {
+        _tracker = tracker;
+        Ended = _ended.Token;
+        EpochStart = epochStart;
+        EpochEnd = epochEnd;
+    }
+
+    public Epoch Epoch => _tracker.Epoch;
+
+    public Position EpochStart { get; }
+
+    public Position EpochEnd { get; }
+
+    /// <summary>Cancelled when the mastership is over.</summary>
+    public CancellationToken Ended { get; }
+
+    public Position Committed
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _tracker.Committed;
+            }
+        }
+    }
+
+    /// <summary>A frame of this epoch as things stand.</summary>
+    public FollowFrame Frame(FollowFrameKind kind)
+    {
+        lock (_gate)
+        {
+            return new FollowFrame(kind, Epoch, _tracker.Committed) { Everywhere = _tracker.DurableEverywhere() };
+        }
+    }
+
+    /// <summary>The Epoch record is committed and applied; true once.</summary>
+    public bool TakeEpochCommitted() => Interlocked.Exchange(ref _epochCommitted, 1) == 0;
+
+    /// <summary>Counts what the master itself has.</summary>
+    /// <returns>The new committed position, or null when it did not move.</returns>
+    public Position? OnLocal(Position written, Position durable)
+    {
+        lock (_gate)
+        {
+            return _tracker.OnLocal(written, durable) ? _tracker.Committed : null;
+        }
+    }
+
+    /// <summary>Counts what a slave acknowledged.</summary>
+    /// <returns>The new committed position, or null when it did not move.</returns>
+    public Position? OnAcknowledged(ReplicaId slave, FollowAck ack, TimeSpan now)
+    {
+        lock (_gate)
+        {
+            return _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, now) ? _tracker.Committed : null;
+        }
+    }
+
+    public void Attach(AsyncSignal stream)
+    {
+        lock (_gate)
+        {
+            _streams.Add(stream);
+        }
+    }
+
+    public void Detach(AsyncSignal stream, ReplicaId slave, bool newest)
+    {
+        lock (_gate)
+        {
+            _streams.Remove(stream);
+            if (newest)
+            {
+                _tracker.OnDetached(slave);
+            }
+        }
+    }
+
+    /// <summary>Wakes all streams: there are bytes to send, or it is time for a heartbeat.</summary>
+    public void Wake()
+    {
+        lock (_gate)
+        {
+            foreach (var stream in _streams)
+            {
+                stream.Set();
+            }
+        }
+    }
+
+    public void HandOver(ReplicaId to)
+    {
+        lock (_gate)
+        {
+            _handOverTo = to;
+        }
+
+        Wake();
+    }
+
+    /// <summary>Whether this slave is to be told to take over; true once.</summary>
+    public bool TakeHandOver(ReplicaId slave)
+    {
+        lock (_gate)
+        {
+            if (_handOverTo != slave)
+            {
+                return false;
+            }
+
+            _handOverTo = null;
+            return true;
+        }
+    }
+
+    public Heard Heard(TimeSpan leaseStart, TimeSpan diskStalled)
+    {
+        lock (_gate)
+        {
+            return new Heard(default, _tracker.MajorityHeardSince(leaseStart), diskStalled, _tracker.BestSlave());
+        }
+    }
+
+    public (IReadOnlyList<SlaveProgress> Slaves, Position Everywhere) Progress()
+    {
+        lock (_gate)
+        {
+            return (_tracker.Slaves(), _tracker.DurableEverywhere());
+        }
+    }
+
+    public void Dispose()
+    {
+        _ended.Cancel();
+        _ended.Dispose();
+    }
+}

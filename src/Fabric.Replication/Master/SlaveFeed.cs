@@ -1,0 +1,112 @@
+using System.Buffers;
+using Fabric.Runtime;
+using Fabric.Runtime.Scheduling;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication.Master;
+
+/// <summary>Sends one slave what it lacks and then what comes, and takes in its acknowledgements, until either side ends it.</summary>
+internal sealed class SlaveFeed(
+    FabricRuntime runtime, ReplicaOptions options, Journal journal, Lead lead, ReplicaId slave, ISlaveStream stream)
+{
+    private readonly AsyncSignal _wake = new();
+
+    /// <param name="common">Where the slave's journal and ours part: the first byte to send.</param>
+    /// <param name="isNewest">Whether this feed is still the slave's newest one.</param>
+    /// <param name="clock">Monotonic time.</param>
+    /// <param name="cancellationToken">Ends the feed.</param>
+    public async Task RunAsync(Position common, Func<bool> isNewest, Func<TimeSpan> clock, CancellationToken cancellationToken)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lead.Ended);
+        lead.Attach(_wake);
+        var acknowledgements = runtime.Scheduler.Start(
+            $"acknowledgements of {slave}", () => ReadAcknowledgementsAsync(clock, ended.Token));
+        try
+        {
+            await SendAsync(common, clock, acknowledgements, ended.Token);
+        }
+        catch (OperationCanceledException) when (ended.IsCancellationRequested)
+        {
+            // The mastership or the connection is over; the slave sees the stream end.
+        }
+        finally
+        {
+            lead.Detach(_wake, slave, isNewest());
+            await ended.CancelAsync();
+            await EndAsync(acknowledgements);
+        }
+    }
+
+    private static async Task EndAsync(Task acknowledgements)
+    {
+        try
+        {
+            await acknowledgements;
+        }
+        catch (Exception exception) when (exception is OperationCanceledException or ReplicaLinkException)
+        {
+            // How the stream ended has been seen by the sender already.
+        }
+    }
+
+    private async Task SendAsync(Position from, Func<TimeSpan> clock, Task acknowledgements, CancellationToken cancellationToken)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(options.BatchBytesMax);
+        try
+        {
+            var lastSent = TimeSpan.MinValue;
+            while (!acknowledgements.IsCompleted)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var count = journal.CopyRecords(from, buffer.AsSpan(0, options.BatchBytesMax));
+                if (count > 0)
+                {
+                    await stream.WriteAsync(
+                        lead.Frame(FollowFrameKind.Batch) with
+                        {
+                            Position = from,
+                            Records = new ReadOnlySequence<byte>(buffer, 0, count),
+                        },
+                        cancellationToken);
+                    from += count;
+                    lastSent = clock();
+                }
+                else if (lead.TakeHandOver(slave))
+                {
+                    await stream.WriteAsync(lead.Frame(FollowFrameKind.HandOver), cancellationToken);
+                }
+                else if (lastSent == TimeSpan.MinValue || clock() - lastSent >= options.HeartbeatInterval)
+                {
+                    await stream.WriteAsync(lead.Frame(FollowFrameKind.Heartbeat), cancellationToken);
+                    lastSent = clock();
+                }
+                else
+                {
+                    await _wake.WaitAsync();
+                }
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private async Task ReadAcknowledgementsAsync(Func<TimeSpan> clock, CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (await stream.ReadAsync(cancellationToken) is { } ack)
+            {
+                if (ack.Epoch == lead.Epoch && lead.OnAcknowledged(slave, ack, clock()) is { } committed)
+                {
+                    journal.AdvanceCommitted(committed);
+                }
+            }
+        }
+        finally
+        {
+            _wake.Set();
+        }
+    }
+}

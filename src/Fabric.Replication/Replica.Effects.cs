@@ -1,0 +1,401 @@
+using Fabric.Replication.Core;
+using Fabric.Replication.Master;
+using Fabric.Replication.Slave;
+using Fabric.Store;
+using Fabric.Store.Journal;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Replication;
+
+/// <summary>How the loop carries out what the core decided.</summary>
+public sealed partial class Replica
+{
+    private readonly Dictionary<long, TaskCompletionSource<PromiseReply>> _claims = [];
+    private readonly Dictionary<long, TaskCompletionSource<Admission>> _hellos = [];
+    private readonly List<Task> _steps = [];
+    private CancellationTokenSource? _adopting;
+    private Task _adoption = Task.CompletedTask;
+    private CancellationTokenSource? _serving;
+    private Task _service = Task.CompletedTask;
+
+    /// <summary>What became of a slave's hello.</summary>
+    private sealed record Admission(Lead? Lead, Position Common, FollowFrame Refusal);
+
+    private async Task ExecuteAsync()
+    {
+        while (_core.TakeEffects() is { Count: > 0 } effects)
+        {
+            foreach (var effect in effects)
+            {
+                try
+                {
+                    await ExecuteAsync(effect);
+                }
+                catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+                {
+                    // The disk did not do what the effects after this one rely on: carry none of them out.
+                    await AbandonAsync("the store failed");
+                    _core.OnStoreFailed(exception.Message, Now);
+                    break;
+                }
+            }
+        }
+
+        _snapshot = new RoleSnapshot(_core.Role, _core.Epoch, _core.Master?.Container);
+    }
+
+    private async Task ExecuteAsync(ReplicaEffect effect)
+    {
+        switch (effect)
+        {
+            case ReplicaEffect.StopFollowing:
+                await StopFollowingAsync();
+                await DrainAsync();
+                break;
+            case ReplicaEffect.StartFollowing start:
+                await StopFollowingAsync();
+                StartFollowing(start.Master);
+                break;
+            case ReplicaEffect.TakeStream take:
+                _follower?.TakeStream(take.Epoch);
+                break;
+            case ReplicaEffect.Truncate truncate:
+                _logger.LogInformation("Cutting the uncommitted tail from {Position} on", truncate.End);
+                await _journal.TruncateAsync(truncate.End);
+                break;
+            case ReplicaEffect.PersistPromise promise:
+                _state.Promise(promise.Epoch);
+                break;
+            case ReplicaEffect.GrantPromise grant:
+                Answer(_claims, grant.Token, _core.Grant());
+                break;
+            case ReplicaEffect.RefusePromise refuse:
+                Answer(_claims, refuse.Token, refuse.Reply);
+                break;
+            case ReplicaEffect.Publish publish:
+                _registryWriter.Publish(publish.State);
+                break;
+            case ReplicaEffect.PublishCandidacy publish:
+                _registryWriter.Publish(_core.Candidacy(publish.Round));
+                break;
+            case ReplicaEffect.ClaimEpoch claim:
+                Run("claim", () => ClaimAsync(claim));
+                break;
+            case ReplicaEffect.RequestPromises request:
+                RequestPromises(request.Request);
+                break;
+            case ReplicaEffect.Adopt adopt:
+                StartAdopting(adopt);
+                break;
+            case ReplicaEffect.StartLeading start:
+                StartLeading(start.Epoch);
+                break;
+            case ReplicaEffect.AcceptSlave accept:
+                Answer(_hellos, accept.Token, new Admission(_lead, accept.Common, default));
+                break;
+            case ReplicaEffect.RefuseSlave refuse:
+                Answer(_hellos, refuse.Token, new Admission(null, default, new FollowFrame(FollowFrameKind.Refused, refuse.Promised, default)
+                {
+                    Refusal = refuse.Refusal,
+                    Reason = refuse.Reason,
+                }));
+                break;
+            case ReplicaEffect.Serve serve:
+                StartServing(serve.Epoch);
+                break;
+            case ReplicaEffect.StopServing stop:
+                _journal.ResignMaster(null);
+                await StopServingAsync(stop.Reason);
+                break;
+            case ReplicaEffect.StopLeading:
+                EndLead();
+                await DrainAsync();
+                break;
+            case ReplicaEffect.HandOver handOver:
+                _logger.LogInformation("Handing {Broker} over to {Replica}", _options.Broker, ContainerOf(handOver.To));
+                _lead?.HandOver(handOver.To);
+                break;
+            case ReplicaEffect.Retire retire:
+                Retire(retire.Failure);
+                break;
+            case ReplicaEffect.Note note:
+                _logger.LogInformation("{Broker} on {Container}: {Note}", _options.Broker, _options.Container, note.Text);
+                break;
+            default:
+                throw new InvalidOperationException($"unknown effect {effect.GetType().Name}");
+        }
+    }
+
+    private static void Answer<T>(Dictionary<long, TaskCompletionSource<T>> waiting, long token, T answer)
+    {
+        TaskCompletionSource<T>? source;
+        lock (waiting)
+        {
+            waiting.Remove(token, out source);
+        }
+
+        source?.TrySetResult(answer);
+    }
+
+    /// <summary>Runs something that answers by an input; it must report its own failures.</summary>
+    private void Run(string name, Func<Task> body)
+    {
+        var step = StepAsync(name, body);
+        lock (_steps)
+        {
+            _steps.RemoveAll(step => step.IsCompleted);
+            _steps.Add(step);
+        }
+    }
+
+    /// <summary>What <see cref="Run"/> has running.</summary>
+    private Task[] Steps()
+    {
+        lock (_steps)
+        {
+            return [.. _steps];
+        }
+    }
+
+    private Task StepAsync(string name, Func<Task> body) => _runtime.Scheduler.Start(name, async () =>
+    {
+        try
+        {
+            await body();
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            // The replica is going away; nobody waits for the answer.
+        }
+        catch (Exception exception)
+        {
+            _logger.LogError(exception, "{Name} failed", name);
+            Post(now => _core.OnStoreFailed($"{name}: {exception.Message}", now));
+        }
+    });
+
+    private void StartFollowing(MasterAddress master)
+    {
+        _follower = new Follower(_runtime, _link, _journal, master, _options.Times.StepLimit, this);
+        _follower.Start(new FollowHello(_set.StoreId, _state.Id, _options.Container, _state.Promised, new ReplicaLog(_journal).Epochs));
+    }
+
+    private async Task StopFollowingAsync()
+    {
+        if (_follower is { } follower)
+        {
+            await follower.StopAsync();
+            follower.Dispose();
+            _follower = null;
+        }
+
+        if (_adopting is { } adopting)
+        {
+            await adopting.CancelAsync();
+            await _adoption;
+            adopting.Dispose();
+            _adopting = null;
+        }
+    }
+
+    /// <summary>Waits until everything that was appended is on disk: only then does the journal stand still.</summary>
+    /// <exception cref="StoreException">It does not get there.</exception>
+    private async Task DrainAsync()
+    {
+        try
+        {
+            await _journal.WaitDurableAsync(_journal.End, CancellationToken.None).WaitAsync(_options.Times.DiskStallLimit, _runtime.Time);
+        }
+        catch (TimeoutException exception)
+        {
+            throw new StoreException("the disk makes no progress", exception);
+        }
+    }
+
+    /// <summary>Ends whatever is running, whichever role it belongs to.</summary>
+    private async Task AbandonAsync(string reason)
+    {
+        _journal.ResignMaster(null);
+        EndLead();
+        await StopServingAsync(reason);
+        await StopFollowingAsync();
+    }
+
+    private async Task ClaimAsync(ReplicaEffect.ClaimEpoch claim)
+    {
+        var won = false;
+        try
+        {
+            using var limit = new CancellationTokenSource(_options.Times.StepLimit, _runtime.Time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _stopping.Token);
+            won = await _coordinator.TryClaimEpochAsync(claim.Epoch, claim.ExpectedVersion, _state.Id, either.Token);
+        }
+        catch (Exception exception) when (exception is IOException or OperationCanceledException)
+        {
+            _logger.LogInformation("Epoch {Epoch} could not be claimed: {Reason}", claim.Epoch, exception.Message);
+        }
+
+        Post(now => _core.OnClaimEnded(claim.Epoch, won, now));
+    }
+
+    private void RequestPromises(PromiseRequest request)
+    {
+        foreach (var member in _set.Members.Where(member => member.Id != _state.Id))
+        {
+            if (_registryWriter.AddressOf(member.Id) is { } address)
+            {
+                Run($"promise of {member.Container}", () => RequestPromiseAsync(request, member, address));
+            }
+        }
+    }
+
+    private async Task RequestPromiseAsync(PromiseRequest request, ReplicaMember member, string address)
+    {
+        try
+        {
+            var reply = await _link.PromiseAsync(address, _set.StoreId, request, _options.Times.StepLimit, _stopping.Token);
+            Post(now => _core.OnPromiseReplied(request.Candidate.Epoch, reply, now));
+        }
+        catch (ReplicaLinkException exception)
+        {
+            // No answer is no promise; the core goes on with those that come, or gives up at its limit.
+            _logger.LogDebug("{Container} did not answer the claim of epoch {Epoch}: {Reason}", member.Container, request.Candidate.Epoch, exception.Message);
+        }
+    }
+
+    private void StartAdopting(ReplicaEffect.Adopt adopt)
+    {
+        _adopting = new CancellationTokenSource();
+        var token = _adopting.Token;
+        _adoption = _runtime.Scheduler.Start("adoption", async () =>
+        {
+            var succeeded = false;
+            try
+            {
+                succeeded = await AdoptAsync(adopt, token);
+            }
+            catch (Exception exception) when (exception is IOException or OperationCanceledException)
+            {
+                _logger.LogWarning("The tail of {Container} could not be fetched: {Reason}", ContainerOf(adopt.From), exception.Message);
+            }
+            finally
+            {
+                _journal.DropPartialRecord();
+            }
+
+            Post(now => _core.OnAdopted(adopt.Epoch, succeeded, now));
+        });
+    }
+
+    private async Task<bool> AdoptAsync(ReplicaEffect.Adopt adopt, CancellationToken cancellationToken)
+    {
+        var address = _registryWriter.AddressOf(adopt.From);
+        if (address is null)
+        {
+            return false;
+        }
+
+        await _journal.TruncateAsync(adopt.Common);
+        var request = new FetchRequest(_set.StoreId, _state.Id, adopt.Epoch, adopt.Common, adopt.End);
+        await foreach (var chunk in _link.FetchAsync(address, request, cancellationToken))
+        {
+            _journal.AppendReplicated(chunk.Position, chunk.Records);
+        }
+
+        await _journal.WaitDurableAsync(_journal.End, cancellationToken);
+        return _journal.End == adopt.End;
+    }
+
+    private void StartLeading(Epoch epoch)
+    {
+        var appended = _journal.BecomeMaster(EpochRecord.RecordKind, new EpochRecord(epoch, _state.Id).Encode());
+        if (!_journal.SystemRecords.Any(existing => existing.Kind == ReplicaSet.RecordKind))
+        {
+            _journal.Append(ReplicaSet.RecordKind, 0, _set.Encode(), default);
+        }
+
+        var tracker = new CommitTracker(_set, _state.Id, _options.Sync, epoch, appended.End, Now);
+        var lead = new Lead(tracker, appended.Position, appended.End);
+        _lead = lead;
+        _logger.LogInformation("{Container} leads {Broker} in epoch {Epoch}", _options.Container, _options.Broker, epoch);
+        Count(lead); // the record may be on disk already, before anybody counted
+    }
+
+    private void EndLead()
+    {
+        if (_lead is { } lead)
+        {
+            _lead = null;
+            lead.Dispose();
+        }
+    }
+
+    private void StartServing(Epoch epoch)
+    {
+        var lead = _lead;
+        if (lead is null || lead.Epoch != epoch)
+        {
+            return;
+        }
+
+        _serving = new CancellationTokenSource();
+        var token = _serving.Token;
+        _service = _runtime.Scheduler.Start($"serve {_options.Broker}", async () =>
+        {
+            try
+            {
+                await _host.ServeAsync(epoch, lead.EpochStart, token);
+            }
+            catch (OperationCanceledException) when (token.IsCancellationRequested)
+            {
+                // Mastership ended while the connectors were being opened.
+            }
+            catch (Exception exception)
+            {
+                // A master that cannot serve (its port is taken, say) must let another replica try.
+                _logger.LogError(exception, "{Broker} cannot be served on {Container}", _options.Broker, _options.Container);
+                _failure = $"the broker cannot be served: {exception.Message}";
+                Post(now => _core.OnStop(now));
+            }
+        });
+    }
+
+    private async Task StopServingAsync(string reason)
+    {
+        if (_serving is not { } serving)
+        {
+            return;
+        }
+
+        _serving = null;
+        await serving.CancelAsync();
+        await _service;
+        serving.Dispose();
+        try
+        {
+            await _host.StopServingAsync(reason);
+        }
+        catch (Exception exception)
+        {
+            // Its journal takes nothing any more, so a broker that fails to close can confirm nothing wrong.
+            _logger.LogError(exception, "{Broker} did not stop serving in order", _options.Broker);
+        }
+    }
+
+    private void Retire(string? failure)
+    {
+        _retired = true;
+        _failure ??= failure;
+        if (_failure is null)
+        {
+            _completion.TrySetResult();
+        }
+        else
+        {
+            _logger.LogCritical("The replica of {Broker} on {Container} is out: {Reason}", _options.Broker, _options.Container, _failure);
+            _completion.TrySetException(new StoreException(_failure));
+        }
+    }
+
+    private string ContainerOf(ReplicaId id) => _set.Members.FirstOrDefault(member => member.Id == id)?.Container ?? id.ToString();
+}

@@ -1,0 +1,164 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using Fabric.Replication.Core;
+using Fabric.Replication.Master;
+using Fabric.Replication.Slave;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication;
+
+/// <summary>What other replicas, followers and the journal tell this replica.</summary>
+public sealed partial class Replica
+{
+    private readonly Dictionary<ReplicaId, long> _newestFeed = [];
+    private long _tokens;
+
+    async Task<PromiseReply> IReplicaPeer.OnPromiseAsync(Guid storeId, PromiseRequest request, CancellationToken cancellationToken)
+    {
+        if (_retired || _set is null || storeId != _set.StoreId)
+        {
+            return new PromiseReply(_state.Id, false, _state.Promised, false, EpochTable.Empty);
+        }
+
+        return await AskAsync(_claims, token => now => _core.OnPromiseRequested(request, token, now), cancellationToken);
+    }
+
+    async Task IReplicaPeer.OnFollowAsync(FollowHello hello, ISlaveStream stream, CancellationToken cancellationToken)
+    {
+        var admission = await AskAsync(_hellos, token => now => _core.OnSlaveHello(token, hello, now), cancellationToken);
+        if (admission.Lead is not { } lead)
+        {
+            await stream.WriteAsync(admission.Refusal with { Kind = FollowFrameKind.Refused }, cancellationToken);
+            return;
+        }
+
+        var number = Interlocked.Increment(ref _tokens);
+        lock (_newestFeed)
+        {
+            _newestFeed[hello.Replica] = number;
+        }
+
+        await stream.WriteAsync(
+            lead.Frame(FollowFrameKind.Accepted) with { Position = admission.Common, Master = _state.Id },
+            cancellationToken);
+        var feed = new SlaveFeed(_runtime, _options, _journal, lead, hello.Replica, stream);
+        await feed.RunAsync(admission.Common, () => IsNewest(hello.Replica, number), () => Now, cancellationToken);
+    }
+
+    async IAsyncEnumerable<JournalChunk> IReplicaPeer.OnFetchAsync(
+        FetchRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var buffer = new byte[_options.BatchBytesMax];
+        for (var from = request.From; from < request.To;)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (request.StoreId != _set.StoreId || _state.Promised != request.Epoch || _core.Master?.Replica != request.Candidate)
+            {
+                throw new Fabric.Store.NotMasterException(null);
+            }
+
+            var wanted = (int)Math.Min(buffer.Length, request.To - from);
+            var count = _journal.CopyRecords(from, buffer.AsSpan(0, wanted));
+            if (count == 0)
+            {
+                yield break; // the claimant sees that it got less than it was promised, and gives up
+            }
+
+            yield return new JournalChunk(from, new ReadOnlySequence<byte>(buffer, 0, count));
+            from += count;
+        }
+    }
+
+    void IJournalObserver.OnSealed(Position end)
+    {
+        if (_lead is not { } lead)
+        {
+            return;
+        }
+
+        lead.Wake();
+        if (!_options.Sync.HasFlag(SyncPolicy.LocalDisk))
+        {
+            Count(lead);
+        }
+    }
+
+    void IJournalObserver.OnDurable(Position durable)
+    {
+        if (_lead is { } lead)
+        {
+            Count(lead);
+        }
+
+        _follower?.Acknowledge();
+    }
+
+    void IJournalObserver.OnApplied(Position applied)
+    {
+        if (_lead is { } lead && applied >= lead.EpochEnd && lead.TakeEpochCommitted())
+        {
+            Post(now => _core.OnEpochCommitted(lead.Epoch, now));
+        }
+    }
+
+    void IJournalObserver.OnFailed(Exception cause) => Post(now => _core.OnStoreFailed(cause.Message, now));
+
+    void IFollowerEvents.OnFollowAccepted(Follower follower, MasterAddress master, Position common) =>
+        PostFrom(follower, now => _core.OnFollowAccepted(master, common, now));
+
+    void IFollowerEvents.OnFollowEnded(Follower follower, MasterAddress master, FollowEnd end, string reason) =>
+        PostFrom(follower, now => _core.OnFollowEnded(master, end, reason, now));
+
+    void IFollowerEvents.OnHandedOver(Follower follower, Epoch epoch) =>
+        PostFrom(follower, now => _core.OnHandedOver(epoch, now));
+
+    /// <summary>What a follower says counts only while it is the present one.</summary>
+    private void PostFrom(Follower follower, Action<TimeSpan> input) => Post(now =>
+    {
+        if (ReferenceEquals(_follower, follower))
+        {
+            input(now);
+        }
+    });
+
+    private async Task<T> AskAsync<T>(
+        Dictionary<long, TaskCompletionSource<T>> waiting, Func<long, Action<TimeSpan>> input, CancellationToken cancellationToken)
+    {
+        var token = Interlocked.Increment(ref _tokens);
+        var answer = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (waiting)
+        {
+            waiting[token] = answer;
+        }
+
+        Post(input(token));
+        try
+        {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+            return await answer.Task.WaitAsync(either.Token);
+        }
+        finally
+        {
+            lock (waiting)
+            {
+                waiting.Remove(token);
+            }
+        }
+    }
+
+    private bool IsNewest(ReplicaId slave, long number)
+    {
+        lock (_newestFeed)
+        {
+            return _newestFeed[slave] == number;
+        }
+    }
+
+    private void Count(Lead lead)
+    {
+        if (lead.OnLocal(_journal.Sealed, _journal.Durable) is { } committed)
+        {
+            _journal.AdvanceCommitted(committed);
+        }
+    }
+}

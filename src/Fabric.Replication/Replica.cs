@@ -1,0 +1,278 @@
+using Fabric.Replication.Core;
+using Fabric.Replication.Master;
+using Fabric.Replication.Slave;
+using Fabric.Runtime;
+using Fabric.Runtime.Scheduling;
+using Fabric.Store.Journal;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Replication;
+
+/// <summary>
+/// One replica of a broker: the journal, the core that decides, and the loop that carries its decisions out. Everything that
+/// changes the role happens on that one loop, in order; the paths of bytes and acknowledgements run beside it (journal writer,
+/// <see cref="SlaveFeed"/>, <see cref="Follower"/>) and are started and ended by it.
+/// </summary>
+/// <remarks>Thread-safe. A failure of the loop itself ends the replica: <see cref="Completion"/> carries it.</remarks>
+public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerEvents, IAsyncDisposable
+{
+    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
+
+    private readonly FabricRuntime _runtime;
+    private readonly ReplicaOptions _options;
+    private readonly IReplicaLink _link;
+    private readonly ICoordinator _coordinator;
+    private readonly IBrokerHost _host;
+    private readonly ILogger _logger;
+    private readonly long _origin;
+    private readonly Lock _inputGate = new();
+    private readonly Queue<Action<TimeSpan>> _inputs = new();
+    private readonly AsyncSignal _wake = new();
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenSource _stopping = new();
+
+    private Journal _journal = null!;
+    private ReplicaStateFile _state = null!;
+    private ReplicaSet _set = null!;
+    private ReplicaCore _core = null!;
+    private RegistryWriter _registryWriter = null!;
+    private volatile RoleSnapshot _snapshot = new(ReplicaRole.Electing, Epoch.None, null);
+    private ITimer? _ticker;
+    private int _tickWaits;
+    private Task _loop = Task.CompletedTask;
+    private volatile Lead? _lead;
+    private volatile Follower? _follower;
+    private volatile string? _failure;
+    private volatile bool _retired;
+
+    private Replica(
+        FabricRuntime runtime, ReplicaOptions options, IReplicaLink link, ICoordinator coordinator, IBrokerHost host, ILogger logger)
+    {
+        (_runtime, _options, _link, _coordinator, _host, _logger) = (runtime, options, link, coordinator, host, logger);
+        _origin = runtime.Time.GetTimestamp();
+    }
+
+    /// <summary>Ends when the replica is out: cleanly after <see cref="StopAsync"/>, otherwise with the reason.</summary>
+    public Task Completion => _completion.Task;
+
+    /// <summary>The journal, for the broker.</summary>
+    public Journal Journal => _journal;
+
+    /// <summary>What it is doing at present.</summary>
+    public ReplicaStatus Status
+    {
+        get
+        {
+            var (role, epoch, master) = _snapshot;
+            return new ReplicaStatus(
+                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure);
+        }
+    }
+
+    /// <inheritdoc/>
+    public TimeSpan Now => _runtime.Time.GetElapsedTime(_origin);
+
+    /// <summary>
+    /// Opens the store, learns or forms the replica set, and starts to take part. The state machine is fed with what is
+    /// committed as soon as that is known.
+    /// </summary>
+    /// <exception cref="Fabric.Runtime.Disk.DirectoryInUseException">Another process has the store open.</exception>
+    /// <exception cref="Fabric.Store.StoreException">The store is damaged or not ours.</exception>
+    public static async Task<Replica> StartAsync(
+        FabricRuntime runtime,
+        ReplicaOptions options,
+        IStateMachine stateMachine,
+        IReplicaLink link,
+        ICoordinator coordinator,
+        IBrokerHost host,
+        ILogger logger,
+        CancellationToken cancellationToken)
+    {
+        var replica = new Replica(runtime, options, link, coordinator, host, logger);
+        await replica.OpenAsync(stateMachine, cancellationToken);
+        return replica;
+    }
+
+    /// <summary>Hands over if it leads, and ends. Returns when clients are closed and another replica has taken over, or the limit passed.</summary>
+    public async Task StopAsync()
+    {
+        Post(now => _core.OnStop(now));
+        await _completion.Task.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        _ticker?.Dispose();
+        _wake.Set();
+        await _loop;
+        await AbandonAsync("the replica is closed");
+        await _registryWriter.Completion;
+        await Task.WhenAll(Steps());
+        await _link.DisposeAsync();
+        await _coordinator.DisposeAsync();
+        await _journal.DisposeAsync();
+        _stopping.Dispose();
+    }
+
+    private async Task OpenAsync(IStateMachine stateMachine, CancellationToken cancellationToken)
+    {
+        var directory = _options.Journal.Directory;
+        _runtime.Disk.CreateDirectory(directory);
+        _journal = await Journal.OpenAsync(_runtime, _options.Journal, stateMachine, this, cancellationToken);
+        try
+        {
+            _state = ReplicaStateFile.Open(_runtime.Disk, directory, NewIdentity(), hasRecords: _journal.End > Position.Zero);
+            var address = await _link.ListenAsync(this, cancellationToken);
+            _set = await FindSetAsync(cancellationToken);
+            var identity = new ReplicaIdentity(_state.Id, _options.Container, address, _options.Weight);
+            _core = new ReplicaCore(identity, _set, _state.Promised, new ReplicaLog(_journal), _options.Times);
+            _registryWriter = new RegistryWriter(_runtime, _coordinator, _logger, _stopping.Token);
+            await _coordinator.JoinAsync(OnView, cancellationToken);
+        }
+        catch
+        {
+            await _stopping.CancelAsync();
+            if (_registryWriter is { } writer)
+            {
+                await writer.Completion;
+            }
+
+            await _link.DisposeAsync();
+            await _coordinator.DisposeAsync();
+            await _journal.DisposeAsync();
+            throw;
+        }
+
+        _loop = _runtime.Scheduler.StartThread($"replica {_options.Broker}", RunAsync);
+        _ticker = _runtime.Time.CreateTimer(_ => Tick(), null, TickInterval, TickInterval);
+    }
+
+    /// <summary>From the runtime's randomness, so that a simulation repeats itself; not a secret.</summary>
+    private Guid NewIdentity()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        _runtime.Random.NextBytes(bytes);
+        return new Guid(bytes);
+    }
+
+    private async Task<ReplicaSet> FindSetAsync(CancellationToken cancellationToken)
+    {
+        var recorded = _journal.SystemRecords.LastOrDefault(record => record.Kind == ReplicaSet.RecordKind);
+        var set = recorded.Body is { Length: > 0 } body ? ReplicaSet.Decode(body.Span) : _state.FirstSet;
+        if (set is null)
+        {
+            set = await _coordinator.FormAsync(_state.Id, cancellationToken);
+            _state.Form(set);
+        }
+
+        return set.Contains(_state.Id)
+            ? set
+            : throw new Fabric.Store.StoreException(
+                $"this replica ({_state.Id}) is not in the replica set of broker {_options.Broker}: {string.Join(", ", set.Members.Select(member => member.Container))}. "
+                + "Its disk was replaced or belongs to another broker; bring the old directory back.");
+    }
+
+    private void Post(Action<TimeSpan> input)
+    {
+        lock (_inputGate)
+        {
+            _inputs.Enqueue(input);
+        }
+
+        _wake.Set();
+    }
+
+    private void OnView(RegistryView view)
+    {
+        _registryWriter.OnView(view);
+        Post(now => _core.OnRegistry(view, now));
+    }
+
+    private void Tick()
+    {
+        if (_lead is { } lead)
+        {
+            lead.Wake();
+            var (slaves, everywhere) = lead.Progress();
+            _journal.SetRetention(everywhere);
+            _registryWriter.Report(lead.Epoch, slaves, _journal.End, Now);
+        }
+
+        if (Interlocked.Exchange(ref _tickWaits, 1) == 0)
+        {
+            Post(now =>
+            {
+                Volatile.Write(ref _tickWaits, 0);
+                _core.OnTick(now, Heard(now));
+            });
+        }
+    }
+
+    private Heard Heard(TimeSpan now)
+    {
+        var heardMaster = _follower?.Heard ?? default;
+        var stalled = _journal.PendingSince is { } since ? _runtime.Time.GetElapsedTime(since) : TimeSpan.Zero;
+        return _lead is { } lead
+            ? lead.Heard(now - _options.Times.Lease, stalled) with { Master = heardMaster }
+            : new Heard(heardMaster, false, stalled, null);
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            _core.Start(Now);
+            await ExecuteAsync();
+            while (!_stopping.IsCancellationRequested)
+            {
+                while (TakeInput() is { } input)
+                {
+                    input(Now);
+                    await ExecuteAsync();
+                }
+
+                await _wake.WaitAsync();
+            }
+        }
+        catch (Exception exception)
+        {
+            // Nothing may go on without the loop: stop serving at once and say why.
+            _retired = true;
+            _failure = exception.Message;
+            _logger.LogCritical(exception, "The replica of {Broker} failed", _options.Broker);
+            await AbandonAsync("the replica failed");
+            _completion.TrySetException(exception);
+        }
+    }
+
+    private Action<TimeSpan>? TakeInput()
+    {
+        lock (_inputGate)
+        {
+            return _inputs.TryDequeue(out var input) ? input : null;
+        }
+    }
+
+    private sealed record RoleSnapshot(ReplicaRole Role, Epoch Epoch, string? Master);
+
+    private sealed class ReplicaLog(Journal journal) : IReplicaLog
+    {
+        public EpochTable Epochs
+        {
+            get
+            {
+                var (records, end) = journal.Shape;
+                var starts = records
+                    .Where(record => record.Kind == EpochRecord.RecordKind)
+                    .Select(record => new EpochStart(EpochRecord.Decode(record.Body.Span).Epoch, record.Position))
+                    .ToArray();
+                return new EpochTable(starts, end);
+            }
+        }
+
+        public Position Committed => journal.Committed;
+
+        public Position First => journal.First;
+    }
+}

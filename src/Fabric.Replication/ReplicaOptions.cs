@@ -1,0 +1,49 @@
+using Fabric.Replication.Core;
+using Fabric.Store.Journal;
+
+namespace Fabric.Replication;
+
+/// <summary>Settings of one replica.</summary>
+public sealed record ReplicaOptions
+{
+    /// <summary>The broker that is replicated, for people.</summary>
+    public required string Broker { get; init; }
+
+    /// <summary>The container that runs this replica; unique in the replica set.</summary>
+    public required string Container { get; init; }
+
+    /// <summary>The journal and what goes with it.</summary>
+    public required JournalOptions Journal { get; init; }
+
+    /// <summary>Tie-break between equal journals; higher wins. Default 1, the ancestor's.</summary>
+    public int Weight { get; init; } = 1;
+
+    /// <summary>What makes a record committed. Default <see cref="SyncPolicy.QuorumDisk"/>.</summary>
+    public SyncPolicy Sync { get; init; } = SyncPolicy.QuorumDisk;
+
+    /// <summary>Times of the protocol.</summary>
+    public ReplicaTimes Times { get; init; } = new();
+
+    /// <summary>How often an idle master speaks. Default 100 ms: dozens of chances before a slave gives it up.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Largest batch sent to a slave, in bytes. Default 256 KiB, beyond which larger frames gain nothing.</summary>
+    public int BatchBytesMax { get; init; } = 256 * 1024;
+}
+
+/// <summary>What a replica is doing, for people and for health checks.</summary>
+/// <param name="Role">Its role.</param>
+/// <param name="Epoch">The epoch it leads or follows.</param>
+/// <param name="Master">The container that leads, if known.</param>
+/// <param name="End">End of its journal.</param>
+/// <param name="Committed">End of the committed part, as known here.</param>
+/// <param name="Slaves">How far the slaves are; empty unless it leads.</param>
+/// <param name="Failure">Why it is out of order; null when it is not.</param>
+public sealed record ReplicaStatus(
+    ReplicaRole Role,
+    Epoch Epoch,
+    string? Master,
+    Position End,
+    Position Committed,
+    IReadOnlyList<SlaveProgress> Slaves,
+    string? Failure);

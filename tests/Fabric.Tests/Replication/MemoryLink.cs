@@ -1,0 +1,155 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using Fabric.Replication;
+using Fabric.Replication.Core;
+
+namespace Fabric.Tests.Replication;
+
+/// <summary>Links of replicas in one process; an address can be cut off, which ends its streams as a crash would.</summary>
+internal sealed class MemoryNetwork
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, MemoryLink> _links = [];
+
+    public IReplicaLink Create(string address) => new MemoryLink(this, address);
+
+    public void Cut(string address)
+    {
+        lock (_gate)
+        {
+            if (_links.Remove(address, out var link))
+            {
+                link.Down.Cancel();
+            }
+        }
+    }
+
+    private (MemoryLink Link, IReplicaPeer Peer) Find(string address)
+    {
+        lock (_gate)
+        {
+            return _links.TryGetValue(address, out var link) && link.Peer is { } peer
+                ? (link, peer)
+                : throw new ReplicaLinkException($"{address} is not there", refused: true);
+        }
+    }
+
+    private sealed class MemoryLink(MemoryNetwork network, string address) : IReplicaLink
+    {
+        public IReplicaPeer? Peer { get; private set; }
+
+        public CancellationTokenSource Down { get; } = new();
+
+        public Task<string> ListenAsync(IReplicaPeer peer, CancellationToken cancellationToken)
+        {
+            Peer = peer;
+            lock (network._gate)
+            {
+                network._links[address] = this;
+            }
+
+            return Task.FromResult(address);
+        }
+
+        public async Task<PromiseReply> PromiseAsync(
+            string to, Guid storeId, PromiseRequest request, TimeSpan limit, CancellationToken cancellationToken)
+        {
+            var (link, peer) = network.Find(to);
+            try
+            {
+                return await peer.OnPromiseAsync(storeId, request, link.Down.Token).WaitAsync(limit, cancellationToken);
+            }
+            catch (Exception exception) when (exception is TimeoutException or OperationCanceledException)
+            {
+                throw new ReplicaLinkException("no answer", refused: false, exception);
+            }
+        }
+
+        public Task<IFollowStream> FollowAsync(string to, FollowHello hello, CancellationToken cancellationToken)
+        {
+            var (link, peer) = network.Find(to);
+            var stream = new MemoryStreamPair(CancellationTokenSource.CreateLinkedTokenSource(link.Down.Token, Down.Token));
+            stream.Serve(() => peer.OnFollowAsync(hello, stream, stream.Closed.Token));
+            return Task.FromResult<IFollowStream>(stream);
+        }
+
+        public async IAsyncEnumerable<JournalChunk> FetchAsync(
+            string to, FetchRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            var (_, peer) = network.Find(to);
+            await foreach (var chunk in peer.OnFetchAsync(request, cancellationToken))
+            {
+                yield return chunk;
+            }
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            network.Cut(address);
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    private sealed class MemoryStreamPair(CancellationTokenSource closed) : IFollowStream, ISlaveStream
+    {
+        private readonly Channel<FollowFrame> _frames = Channel.CreateBounded<FollowFrame>(16);
+        private readonly Channel<FollowAck> _acks = Channel.CreateUnbounded<FollowAck>();
+        private Task _serving = Task.CompletedTask;
+
+        public CancellationTokenSource Closed => closed;
+
+        public void Serve(Func<Task> body) => _serving = Task.Run(async () =>
+        {
+            try
+            {
+                await body();
+            }
+            catch (Exception exception) when (exception is OperationCanceledException or ReplicaLinkException)
+            {
+                _frames.Writer.TryComplete();
+                return;
+            }
+
+            _frames.Writer.TryComplete();
+        });
+
+        public async ValueTask<FollowFrame?> ReadAsync(CancellationToken cancellationToken)
+        {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, closed.Token);
+            try
+            {
+                return await _frames.Reader.WaitToReadAsync(either.Token) && _frames.Reader.TryRead(out var frame) ? frame : null;
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                throw new ReplicaLinkException("the link is cut", refused: false);
+            }
+        }
+
+        public async ValueTask AcknowledgeAsync(FollowAck ack, CancellationToken cancellationToken) =>
+            await _acks.Writer.WriteAsync(ack, cancellationToken);
+
+        async ValueTask<FollowAck?> ISlaveStream.ReadAsync(CancellationToken cancellationToken) =>
+            await _acks.Reader.WaitToReadAsync(cancellationToken) && _acks.Reader.TryRead(out var ack) ? ack : null;
+
+        public async ValueTask WriteAsync(FollowFrame frame, CancellationToken cancellationToken)
+        {
+            if (closed.IsCancellationRequested)
+            {
+                throw new ReplicaLinkException("the link is cut", refused: false);
+            }
+
+            // The sender reuses its buffer, so the bytes are copied, as a wire would.
+            await _frames.Writer.WriteAsync(
+                frame with { Records = new ReadOnlySequence<byte>(frame.Records.ToArray()) }, cancellationToken);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await closed.CancelAsync();
+            _acks.Writer.TryComplete();
+            await _serving;
+        }
+    }
+}

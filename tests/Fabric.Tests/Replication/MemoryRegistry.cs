@@ -1,0 +1,139 @@
+using Fabric.Replication;
+using Fabric.Replication.Core;
+using Fabric.Store.Journal;
+
+namespace Fabric.Tests.Replication;
+
+/// <summary>What the replicas of one broker need of a registry, in memory. A dead replica's entry stays until it is expired.</summary>
+internal sealed class MemoryRegistry(int expected)
+{
+    private readonly Lock _gate = new();
+    private readonly List<MemoryCoordinator> _members = [];
+    private readonly Dictionary<ReplicaId, string> _forming = [];
+    private readonly TaskCompletionSource<ReplicaSet> _formed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Epoch _epoch;
+    private int _version;
+    private long _sequence;
+
+    public bool Available { get; private set; } = true;
+
+    public MemoryCoordinator Create(string container) => new(this, container);
+
+    /// <summary>Takes the registry away, or brings it back.</summary>
+    public void SetAvailable(bool available)
+    {
+        lock (_gate)
+        {
+            Available = available;
+        }
+
+        Announce();
+    }
+
+    private void Announce()
+    {
+        lock (_gate)
+        {
+            var view = new RegistryView(
+                Available, _epoch, _version, [.. _members.Where(member => member.State is not null).Select(member => new PublishedCandidate(member.Sequence, member.State!))]);
+            foreach (var member in _members)
+            {
+                member.Changed?.Invoke(view);
+            }
+        }
+    }
+
+    internal sealed class MemoryCoordinator(MemoryRegistry registry, string container) : ICoordinator
+    {
+        public long Sequence { get; private set; }
+
+        public CandidateState? State { get; private set; }
+
+        public Action<RegistryView>? Changed { get; private set; }
+
+        public IReadOnlyList<SlaveState> Slaves { get; private set; } = [];
+
+        public Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken)
+        {
+            lock (registry._gate)
+            {
+                registry._forming[self] = container;
+                if (registry._forming.Count == registry.Expected)
+                {
+                    registry._formed.TrySetResult(new ReplicaSet(
+                        Guid.NewGuid(), registry._forming.Select(member => new ReplicaMember(member.Key, member.Value))));
+                }
+            }
+
+            return registry._formed.Task.WaitAsync(cancellationToken);
+        }
+
+        public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
+        {
+            lock (registry._gate)
+            {
+                Changed = changed;
+                Sequence = registry._sequence++;
+                registry._members.Add(this);
+            }
+
+            registry.Announce();
+            return Task.CompletedTask;
+        }
+
+        public Task PublishAsync(CandidateState state, CancellationToken cancellationToken)
+        {
+            State = state;
+            if (!registry.Available)
+            {
+                throw new IOException("the registry is away");
+            }
+
+            registry.Announce();
+            return Task.CompletedTask;
+        }
+
+        public Task<bool> TryClaimEpochAsync(
+            Epoch epoch, int expectedVersion, ReplicaId claimant, CancellationToken cancellationToken)
+        {
+            lock (registry._gate)
+            {
+                if (!registry.Available)
+                {
+                    throw new IOException("the registry is away");
+                }
+
+                if (registry._version != expectedVersion || epoch <= registry._epoch)
+                {
+                    return Task.FromResult(false);
+                }
+
+                registry._epoch = epoch;
+                registry._version++;
+            }
+
+            registry.Announce();
+            return Task.FromResult(true);
+        }
+
+        public Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken)
+        {
+            Slaves = slaves;
+            return Task.CompletedTask;
+        }
+
+        /// <summary>The session expires: the entry goes away.</summary>
+        public ValueTask DisposeAsync()
+        {
+            lock (registry._gate)
+            {
+                registry._members.Remove(this);
+            }
+
+            registry.Announce();
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    private int Expected => expected;
+}
