@@ -220,32 +220,39 @@ internal sealed class EntryList(EntryArrays arrays)
     }
 }
 
-/// <summary>Arrays for chunks. Full-size ones are kept for the next chunk, so that a steady flow allocates none.</summary>
+/// <summary>Arrays for chunks, in four sizes. Some of each are kept for the next chunk, so that a steady flow allocates none.</summary>
 internal sealed class EntryArrays
 {
     public const int Largest = 512;
     private const int Smallest = 8;
-    private const int KeptMax = 64;
+    private const int Growth = 4;
+    private const int KeptPerSize = 64;
 
-    private readonly Stack<QueueEntry[]> _kept = new();
+    private readonly Stack<QueueEntry[]>[] _kept = [new(), new(), new(), new()];
 
     /// <summary>An array for a queue that has this many entries already.</summary>
     public QueueEntry[] Rent(long depth)
     {
-        var length = Smallest;
-        while (length < depth && length < Largest)
+        var (length, size) = (Smallest, 0);
+        for (; length < depth && length < Largest; length *= Growth)
         {
-            length *= 4;
+            size++;
         }
 
-        return length == Largest && _kept.TryPop(out var array) ? array : new QueueEntry[length];
+        return _kept[size].TryPop(out var array) ? array : new QueueEntry[length];
     }
 
     public void Return(QueueEntry[] array)
     {
-        if (array.Length == Largest && _kept.Count < KeptMax)
+        var size = 0;
+        for (var length = Smallest; length < array.Length; length *= Growth)
         {
-            _kept.Push(array);
+            size++;
+        }
+
+        if (_kept[size].Count < KeptPerSize)
+        {
+            _kept[size].Push(array);
         }
     }
 }

@@ -221,9 +221,12 @@ internal readonly ref struct Turn
             _broker.Settle();
             (wakes, _broker.Wakes) = (_broker.Wakes, null);
             (closes, _broker.Closes) = (_broker.Closes, null);
-            foreach (var connection in wakes ?? [])
+            if (wakes is not null)
             {
-                connection.Woken = false;
+                foreach (var connection in wakes)
+                {
+                    connection.Woken = false;
+                }
             }
         }
         finally
@@ -233,20 +236,28 @@ internal readonly ref struct Turn
 
         if (wakes is not null)
         {
-            foreach (var connection in wakes)
-            {
-                connection.Sink.Wake();
-            }
-
-            wakes.Clear();
-            _broker.ReturnWakes(wakes);
+            Wake(wakes);
         }
 
-        foreach (var (connection, reason) in closes ?? [])
+        if (closes is not null)
         {
-            connection.Sink.Close(reason);
+            foreach (var (connection, reason) in closes)
+            {
+                connection.Sink.Close(reason);
+            }
         }
 
         _broker.Events.Drain();
+    }
+
+    private void Wake(List<BrokerConnection> connections)
+    {
+        foreach (var connection in connections)
+        {
+            connection.Sink.Wake();
+        }
+
+        connections.Clear();
+        _broker.ReturnWakes(connections);
     }
 }

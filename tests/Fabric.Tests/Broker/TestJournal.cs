@@ -11,6 +11,7 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
 {
     private readonly Lock _lock = new();
     private readonly List<Stored> _records = [];
+    private readonly Dictionary<Position, Stored> _byPosition = [];
     private int _applied;
     private TaskCompletionSource? _noRoom;
 
@@ -67,7 +68,7 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
             }
 
             Assert.That(record, Is.LessThan(Applied), "a body was read before its record was applied");
-            stored = _records.Find(candidate => candidate.Position == record) ?? throw new StoreException("no such record");
+            stored = _byPosition.GetValueOrDefault(record) ?? throw new StoreException("no such record");
         }
 
         stored.Body.AsSpan(bodyOffset, destination.Length).CopyTo(destination);
@@ -141,6 +142,7 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
 
         var record = new Stored(End, End + (JournalLimits.RecordHeaderBytes + body.Length), kind, flags, body);
         _records.Add(record);
+        _byPosition[record.Position] = record;
         End = record.End;
         return new AppendedRecord(record.Position, record.End);
     }
