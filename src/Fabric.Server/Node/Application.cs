@@ -1,5 +1,6 @@
 using Fabric.Runtime;
 using Fabric.Runtime.Processes;
+using Fabric.Server.Solo;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Server.Node;
@@ -16,7 +17,8 @@ internal static class Application
             {
                 Request.Print print => Print(print.Text),
                 Request.Stop stop => await StopCommand.RunAsync(FabricRuntime.System, new SystemProcesses(TimeProvider.System), stop),
-                Request.Run run => await RunNodeAsync(run.Options),
+                Request.Run run => await RunInFabricAsync(run.Options),
+                Request.RunSolo solo => await RunSoloAsync(solo),
                 var other => throw new InvalidOperationException($"unknown request {other}"),
             };
         }
@@ -27,17 +29,35 @@ internal static class Application
         }
     }
 
-    private static async Task<ExitCode> RunNodeAsync(NodeOptions options)
+    private static async Task<ExitCode> RunInFabricAsync(NodeOptions options)
     {
-        var runtime = FabricRuntime.System;
         Daemon.KeepFilesPrivate();
-        using var directory = NodeDirectory.Take(runtime, options);
-        var password = RegistryPassword.Find(options, Environment.GetEnvironmentVariable);
+        using var directory = NodeDirectory.Take(FabricRuntime.System, options);
+        _ = RegistryPassword.Find(options, Environment.GetEnvironmentVariable);
+        return await RunAsync(options, directory, (runtime, processes, loggers, stop) =>
+            new NodeLife(runtime, processes, options, loggers).RunAsync(stop));
+    }
+
+    private static async Task<ExitCode> RunSoloAsync(Request.RunSolo request)
+    {
+        Daemon.KeepFilesPrivate();
+        var file = SoloFile.Load(FabricRuntime.System.Disk, request.ConfigFile);
+        var options = file.Options with { Detached = request.Detached, LogLevel = request.LogLevel };
+        file = file with { Options = options };
+        using var directory = NodeDirectory.Take(FabricRuntime.System, options);
+        return await RunAsync(options, directory, (runtime, processes, loggers, stop) =>
+            new SoloLife(runtime, processes, file, loggers).RunAsync(stop));
+    }
+
+    private static async Task<ExitCode> RunAsync(
+        NodeOptions options, NodeDirectory directory, Func<FabricRuntime, IProcesses, ILoggerFactory, StopRequests, Task> live)
+    {
         if (options.Detached)
         {
             Daemon.Detach(options.OutputFile);
         }
 
+        var runtime = FabricRuntime.System;
         using var loggers = NodeLog.Open(options);
         var logger = loggers.CreateLogger("node");
         using var stop = new StopRequests(logger);
@@ -47,7 +67,7 @@ internal static class Application
         {
             logger.LogInformation("fabricd {Version}: {Kind} {Name} in {Directory}, process {ProcessId}",
                 NodeVersion.Text, options.IsRoot ? "root" : "container", options.Name, options.DataDirectory, processes.Self.Id);
-            await new NodeLife(runtime, processes, options, password, loggers).RunAsync(stop.Requested);
+            await live(runtime, processes, loggers, stop);
             directory.SignOff();
             logger.LogInformation("{Name} has stopped", options.Name);
             return ExitCode.Done;

@@ -14,6 +14,10 @@ internal sealed record BrokerConfiguration
 
     private const string OpenWire = "openwire";
 
+    /// <summary>Whether a configuration of this name makes a container run a broker.</summary>
+    public static bool IsBroker(string pid) =>
+        pid.StartsWith(PidPrefix, StringComparison.Ordinal) || pid.StartsWith(LaterPidPrefix, StringComparison.Ordinal);
+
     /// <summary>The logical broker: all its replicas have the same name.</summary>
     public required string Broker { get; init; }
 
@@ -38,7 +42,7 @@ internal sealed record BrokerConfiguration
     /// <summary>Connectors that the profile names and this version does not have; worth a warning.</summary>
     public required IReadOnlyList<string> UnknownConnectors { get; init; }
 
-    public bool Equals(BrokerConfiguration? other) => other is not null && Key(this) == Key(other);
+    public bool Equals(BrokerConfiguration? other) => other is not null && Key(this).Equals(Key(other));
 
     public override int GetHashCode() => Key(this).GetHashCode();
 

@@ -9,6 +9,9 @@ internal abstract record Request
     /// <summary>Run a node.</summary>
     public sealed record Run(NodeOptions Options) : Request;
 
+    /// <summary>Run one broker without a fabric.</summary>
+    public sealed record RunSolo(string ConfigFile, bool Detached, LogLevel LogLevel) : Request;
+
     /// <summary>Stop the node of a data directory.</summary>
     public sealed record Stop(string DataDirectory, TimeSpan Limit) : Request;
 
@@ -24,11 +27,13 @@ internal static class CommandLine
 
           fabricd run --name NAME --data DIR --zookeeper HOSTS   run a container
           fabricd run --root --data DIR [--zookeeper HOSTS]      run a root: registry and this machine's containers
+          fabricd run --config FILE                              run one broker without a fabric
           fabricd stop --data DIR [--timeout SECONDS]            stop the node of DIR, a root's containers first
           fabricd --help | --version
 
         Options of run
           --name NAME             the container's name (a root's default is root)
+          --parent NAME           the root that looks after it
           --data DIR              its directory; created when absent
           --zookeeper HOSTS       the registry, host:port[,host:port...]; also FABRIC_ZOOKEEPER
           --root                  host the registry, unless --zookeeper names one, and start this machine's containers
@@ -68,9 +73,9 @@ internal static class CommandLine
         };
     }
 
-    private static Request.Run ParseRun(Options options, Func<string, string?> environment)
+    private static Request ParseRun(Options options, Func<string, string?> environment)
     {
-        string? name = null, data = null, bind = null, advertise = null;
+        string? config = null, parent = null, name = null, data = null, bind = null, advertise = null;
         var zooKeeper = environment("FABRIC_ZOOKEEPER") is { Length: > 0 } hosts ? hosts : null;
         var (root, detach, failFast, offset) = (false, false, false, 0);
         int? adminPort = null, openWirePort = null;
@@ -79,7 +84,9 @@ internal static class CommandLine
         {
             switch (option)
             {
+                case "--config": config = options.Path(); break;
                 case "--name": name = options.Value(); break;
+                case "--parent": parent = options.Value(); break;
                 case "--data": data = options.Path(); break;
                 case "--zookeeper": zooKeeper = options.Value(); break;
                 case "--root": root = true; break;
@@ -93,6 +100,14 @@ internal static class CommandLine
                 case "--log-level": level = options.Level(); break;
                 default: throw options.Unknown();
             }
+        }
+
+        if (config is not null)
+        {
+            return name is null && parent is null && data is null && !root && bind is null && advertise is null && offset == 0 && !failFast
+                && adminPort is null && openWirePort is null
+                    ? new Request.RunSolo(config, detach, level)
+                    : throw Wrong("--config says everything about the node; only --detach and --log-level go with it");
         }
 
         name ??= root ? "root" : throw Wrong("--name is missing");
@@ -111,6 +126,7 @@ internal static class CommandLine
             Name = name,
             DataDirectory = data ?? throw Wrong("--data is missing"),
             IsRoot = root,
+            Parent = parent,
             ZooKeeper = zooKeeper,
             PortOffset = offset,
             BindHost = bind ?? "127.0.0.1",

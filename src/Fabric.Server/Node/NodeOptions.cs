@@ -26,6 +26,9 @@ internal sealed record NodeOptions
     /// <summary>Whether this node hosts the registry and the machine's containers.</summary>
     public bool IsRoot { get; init; }
 
+    /// <summary>The root that started it and looks after it; null for a container that somebody else runs.</summary>
+    public string? Parent { get; init; }
+
     /// <summary>Hosts of the registry, <c>host:port,…</c>; null for a root that hosts it itself.</summary>
     public string? ZooKeeper { get; init; }
 
@@ -65,8 +68,10 @@ internal sealed record NodeOptions
     public int EffectiveOpenWirePort => OpenWirePort ?? OpenWirePortBase + PortOffset;
 
     /// <summary>What clients and other containers connect to.</summary>
-    public string EffectiveAdvertisedHost =>
-        AdvertisedHost ?? (BindHost is "0.0.0.0" or "*" or "::" or "[::]" ? Environment.MachineName : BindHost);
+    public string EffectiveAdvertisedHost => AdvertisedHost ?? (ListensEverywhere ? Environment.MachineName : BindHost);
+
+    /// <summary>Whether it listens on all addresses of the machine.</summary>
+    public bool ListensEverywhere => BindHost is "0.0.0.0" or "*" or "::" or "[::]";
 
     public string LogDirectory => Path.Combine(DataDirectory, "log");
 

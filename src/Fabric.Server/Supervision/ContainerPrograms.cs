@@ -20,21 +20,19 @@ internal sealed class ContainerPrograms(
     private const string SlotFile = "slot";
     private readonly Lock _gate = new();
 
-    public (ISupervisedProcess Process, bool Adopted) StartOrAdopt(string container)
+    public ISupervisedProcess? Find(string container) =>
+        PidFile.Read(runtime.Disk, DirectoryOf(container)) is { } identity ? processes.Find(identity) : null;
+
+    public ISupervisedProcess Start(string container)
     {
         var directory = DirectoryOf(container);
-        if (PidFile.Read(runtime.Disk, directory) is { } identity && processes.Find(identity) is { } running)
-        {
-            return (running, true);
-        }
-
         runtime.Disk.CreateDirectory(Path.Combine(directory, "log"));
         if (password is not null)
         {
             SecretFile.Write(NodeOptions.PasswordFileOf(directory), password);
         }
 
-        return (processes.Start(CommandOf(container, directory)), false);
+        return processes.Start(CommandOf(container, directory));
     }
 
     public bool StoppedInOrder(string container, ProcessIdentity process) =>
@@ -62,7 +60,7 @@ internal sealed class ContainerPrograms(
         var slot = SlotOf(container);
         string[] arguments =
         [
-            "run", "--name", container, "--data", directory, "--zookeeper", zooKeeper,
+            "run", "--name", container, "--parent", options.Name, "--data", directory, "--zookeeper", zooKeeper,
             "--port-offset", Text(options.PortOffset), "--bind", options.BindHost, "--advertise", options.EffectiveAdvertisedHost,
             "--admin-port", Text(NodeOptions.AdminPortBase + options.PortOffset + slot),
             "--openwire-port", Text(NodeOptions.OpenWirePortBase + options.PortOffset + slot),

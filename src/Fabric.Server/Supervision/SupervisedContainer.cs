@@ -44,6 +44,8 @@ internal sealed class SupervisedContainer : IAsyncDisposable
     /// <summary>How long a container may take to stop in order before it is killed: a hand-over with room for a slow disk.</summary>
     public static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(20);
 
+    private const long NothingWished = -1;
+
     private readonly FabricRuntime _runtime;
     private readonly IContainerPrograms _programs;
     private readonly ILogger _logger;
@@ -52,14 +54,14 @@ internal sealed class SupervisedContainer : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly ITimer _timer;
     private readonly Task _loop;
-    private Wish _wish = new(false, -1);
+    private Wish _wish = new(false, NothingWished);
     private TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile SupervisedStatus _status;
     private volatile bool _disposing;
 
     // Owned by the loop.
     private ISupervisedProcess? _process;
-    private Wish _served = new(false, -1);
+    private Wish _served = new(false, NothingWished);
     private long _started;
     private long _pausedAt;
     private TimeSpan _pause;
@@ -143,8 +145,12 @@ internal sealed class SupervisedContainer : IAsyncDisposable
             }
 
             _served = wish;
-            Step(wish);
-            Report(wish);
+            if (wish.Version != NothingWished)
+            {
+                Step(wish);
+                Report(wish);
+            }
+
             await _wake.WaitAsync();
         }
     }
@@ -155,6 +161,12 @@ internal sealed class SupervisedContainer : IAsyncDisposable
         if (_process is { Ended.IsCompleted: true } ended)
         {
             Collect(ended, wish);
+        }
+
+        // Whoever started it: an earlier root, or a person. Two processes in one directory are not possible.
+        if (_process is null && _programs.Find(Name) is { } running)
+        {
+            Hold(running, "Took over");
         }
 
         if (_process is not null)
@@ -177,22 +189,16 @@ internal sealed class SupervisedContainer : IAsyncDisposable
             }
             else
             {
-                StartOrAdopt();
+                Start();
             }
         }
     }
 
-    private void StartOrAdopt()
+    private void Start()
     {
         try
         {
-            (_process, var adopted) = _programs.StartOrAdopt(Name);
-            _started = _runtime.Time.GetTimestamp();
-            _activity = ContainerActivity.Running;
-            _ = _process.Ended.ContinueWith(
-                _ => _wake.Set(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            _logger.LogInformation(
-                "{Action} container {Container}, process {ProcessId}", adopted ? "Took over" : "Started", Name, _process.Identity.Id);
+            Hold(_programs.Start(Name), "Started");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -201,6 +207,16 @@ internal sealed class SupervisedContainer : IAsyncDisposable
             _logger.LogError("Container {Container} cannot be started: {Reason}; next attempt in {Pause} s",
                 Name, exception.Message, _pause.TotalSeconds);
         }
+    }
+
+    private void Hold(ISupervisedProcess process, string how)
+    {
+        _process = process;
+        _started = _runtime.Time.GetTimestamp();
+        _activity = ContainerActivity.Running;
+        _ = process.Ended.ContinueWith(
+            _ => _wake.Set(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        _logger.LogInformation("{How} container {Container}, process {ProcessId}", how, Name, process.Identity.Id);
     }
 
     private void End(ISupervisedProcess process)
@@ -283,10 +299,13 @@ internal sealed class SupervisedContainer : IAsyncDisposable
 /// <summary>How containers of this machine become processes.</summary>
 internal interface IContainerPrograms
 {
-    /// <summary>Takes over the container's process when one runs, and starts one otherwise.</summary>
-    /// <exception cref="IOException">Neither was possible.</exception>
+    /// <summary>The container's process, if one runs; null otherwise.</summary>
+    ISupervisedProcess? Find(string container);
+
+    /// <summary>Starts a process.</summary>
+    /// <exception cref="IOException">It was not possible.</exception>
     /// <exception cref="UnauthorizedAccessException">The container's directory is not ours.</exception>
-    (ISupervisedProcess Process, bool Adopted) StartOrAdopt(string container);
+    ISupervisedProcess Start(string container);
 
     /// <summary>Whether a process that has ended left its directory as one does that stops in order.</summary>
     bool StoppedInOrder(string container, ProcessIdentity process);

@@ -3,29 +3,44 @@ using Microsoft.Extensions.Logging;
 
 namespace Fabric.Server.Supervision;
 
-/// <summary>What the registry wants of one container of this machine.</summary>
+/// <summary>What is wanted of one container of this machine.</summary>
+internal enum WantedState
+{
+    Running,
+    Stopped,
+
+    /// <summary>It goes, with its directory.</summary>
+    Removed,
+}
+
+/// <summary>A request about one container of this machine.</summary>
 /// <param name="Name">The container.</param>
-/// <param name="Running">Whether it is to run.</param>
+/// <param name="State">What is wanted.</param>
 /// <param name="Version">Changes with every request, so that the same wish can be made again.</param>
-internal sealed record WantedContainer(string Name, bool Running, long Version);
+internal sealed record WantedContainer(string Name, WantedState State, long Version);
 
 /// <summary>
-/// Keeps the containers of this machine as the registry wants them. A container that the registry no longer knows is stopped and its
-/// directory removed. Disposing leaves the containers running; <see cref="StopAllAsync"/> ends them.
+/// Keeps the containers of this machine as they are wanted. One that nothing is said about stays as it is: a registry that has lost its
+/// memory must not take the containers with it. Disposing leaves them running; <see cref="StopAllAsync"/> ends them.
 /// </summary>
 /// <remarks>Thread-safe; <see cref="Apply"/> is called by one task at a time.</remarks>
 internal sealed class Supervisor : IAsyncDisposable
 {
+    private readonly Func<string, Task> _removed;
     private readonly FabricRuntime _runtime;
     private readonly ContainerPrograms _programs;
     private readonly ILogger _logger;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, SupervisedContainer> _containers = new(StringComparer.Ordinal);
-    private readonly List<Task> _removals = [];
+    private readonly Dictionary<string, Task> _removals = new(StringComparer.Ordinal);
     private bool _stopping;
 
-    public Supervisor(FabricRuntime runtime, ContainerPrograms programs, ILogger logger) =>
-        (_runtime, _programs, _logger) = (runtime, programs, logger);
+    /// <param name="runtime">Clock and scheduler.</param>
+    /// <param name="programs">How containers become processes.</param>
+    /// <param name="removed">Told when a container and its directory are gone; may fail, then the removal is asked for again later.</param>
+    /// <param name="logger">Told what happens.</param>
+    public Supervisor(FabricRuntime runtime, ContainerPrograms programs, Func<string, Task> removed, ILogger logger) =>
+        (_runtime, _programs, _removed, _logger) = (runtime, programs, removed, logger);
 
     /// <summary>The containers, by name.</summary>
     public IReadOnlyList<SupervisedStatus> Status
@@ -39,7 +54,7 @@ internal sealed class Supervisor : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes in what is wanted now: all containers of this machine, those absent being unwanted for good.</summary>
+    /// <summary>Takes in what is wanted now.</summary>
     public void Apply(IReadOnlyList<WantedContainer> wanted)
     {
         lock (_gate)
@@ -49,23 +64,17 @@ internal sealed class Supervisor : IAsyncDisposable
                 return;
             }
 
+            // In the order of names, so that the slots of containers made together follow their names.
             foreach (var want in wanted.OrderBy(want => want.Name, StringComparer.Ordinal))
             {
-                if (!_containers.TryGetValue(want.Name, out var container))
+                if (want.State == WantedState.Removed)
                 {
-                    container = new SupervisedContainer(_runtime, _programs, want.Name, _logger);
-                    _containers.Add(want.Name, container);
+                    Remove(want.Name);
                 }
-
-                container.Want(want.Running, want.Version);
-            }
-
-            var names = wanted.Select(want => want.Name).ToHashSet(StringComparer.Ordinal);
-            foreach (var gone in _containers.Keys.Where(name => !names.Contains(name)).ToArray())
-            {
-                _containers.Remove(gone, out var container);
-                _removals.RemoveAll(removal => removal.IsCompleted);
-                _removals.Add(_runtime.Scheduler.Start($"removal of {gone}", () => RemoveAsync(container!)));
+                else if (!_removals.TryGetValue(want.Name, out var removal) || removal.IsCompleted)
+                {
+                    Keep(want);
+                }
             }
         }
     }
@@ -92,7 +101,7 @@ internal sealed class Supervisor : IAsyncDisposable
         {
             _stopping = true;
             containers = [.. _containers.Values];
-            removals = [.. _removals];
+            removals = [.. _removals.Values];
             _containers.Clear();
         }
 
@@ -101,6 +110,30 @@ internal sealed class Supervisor : IAsyncDisposable
         {
             await container.DisposeAsync();
         }
+    }
+
+    private void Keep(WantedContainer want)
+    {
+        if (!_containers.TryGetValue(want.Name, out var container))
+        {
+            container = new SupervisedContainer(_runtime, _programs, want.Name, _logger);
+            _containers.Add(want.Name, container);
+        }
+
+        container.Want(want.State == WantedState.Running, want.Version);
+    }
+
+    private void Remove(string name)
+    {
+        if (_removals.TryGetValue(name, out var removal) && !removal.IsCompleted)
+        {
+            return;
+        }
+
+        // Without a supervised container there may still be a process that an earlier root left running.
+        _containers.Remove(name, out var container);
+        container ??= new SupervisedContainer(_runtime, _programs, name, _logger);
+        _removals[name] = _runtime.Scheduler.Start($"removal of {name}", () => RemoveAsync(container));
     }
 
     private static Task StopAsync(IEnumerable<SupervisedContainer> containers) => Task.WhenAll(containers.Select(container =>
@@ -116,11 +149,12 @@ internal sealed class Supervisor : IAsyncDisposable
         try
         {
             _programs.Wipe(container.Name);
+            await _removed(container.Name);
             _logger.LogInformation("Removed container {Container} and its directory", container.Name);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            _logger.LogError("The directory of container {Container} cannot be removed: {Reason}", container.Name, exception.Message);
+            _logger.LogError("Container {Container} cannot be removed completely: {Reason}", container.Name, exception.Message);
         }
     }
 }

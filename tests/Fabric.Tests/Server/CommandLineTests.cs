@@ -122,6 +122,14 @@ internal sealed class CommandLineTests
     }
 
     [Test]
+    public void A_broker_without_a_fabric_has_a_file()
+    {
+        var request = CommandLine.Parse(["run", "--config", "b.json", "--detach"], _ => null, "/here");
+        Assert.That(request, Is.EqualTo(new Request.RunSolo("/here/b.json", true, LogLevel.Information)));
+        Assert.That(Refused(["run", "--config", "b.json", "--data", "/d"]).Message, Does.StartWith("--config says everything"));
+    }
+
+    [Test]
     public void Stop_has_a_directory_and_a_limit()
     {
         var request = CommandLine.Parse(["stop", "--data", "d", "--timeout", "7"], _ => null, "/here");

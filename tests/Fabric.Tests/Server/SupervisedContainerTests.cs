@@ -159,6 +159,34 @@ internal sealed class SupervisedContainerTests
     }
 
     [Test]
+    public async Task A_process_that_runs_already_is_taken_over()
+    {
+        _programs.Orphan = new FakeProcess(77);
+        await WantAsync(true, 1);
+        Assert.That((_programs.Starts, _container.Status.ProcessId), Is.EqualTo((0, 77)));
+    }
+
+    [Test]
+    public async Task A_process_that_runs_already_and_is_not_wanted_is_asked_to_end()
+    {
+        var orphan = new FakeProcess(77);
+        _programs.Orphan = orphan;
+        _container.Want(false, 1);
+        await UntilAsync(() => orphan.Terminated);
+        orphan.End(null);
+        await _container.SettledAsync().WaitAsync(Limit);
+        Assert.That(_container.Status.Activity, Is.EqualTo(ContainerActivity.Stopped));
+    }
+
+    [Test]
+    public async Task Before_anything_is_wanted_nothing_is_touched()
+    {
+        _programs.Orphan = new FakeProcess(77);
+        await _container.DisposeAsync();
+        Assert.That(_programs.Orphan, Is.Not.Null);
+    }
+
+    [Test]
     public async Task Disposing_leaves_the_process_running()
     {
         await WantAsync(true, 1);
@@ -193,7 +221,16 @@ internal sealed class SupervisedContainerTests
 
         public FakeProcess Current { get; private set; } = new(0);
 
-        public (ISupervisedProcess Process, bool Adopted) StartOrAdopt(string container)
+        public FakeProcess? Orphan { get; set; }
+
+        public ISupervisedProcess? Find(string container)
+        {
+            var found = Orphan;
+            Orphan = null;
+            return found;
+        }
+
+        public ISupervisedProcess Start(string container)
         {
             if (Refuse)
             {
@@ -202,7 +239,7 @@ internal sealed class SupervisedContainerTests
 
             Current = new FakeProcess(_starts + 1);
             Interlocked.Increment(ref _starts);
-            return (Current, false);
+            return Current;
         }
 
         public bool StoppedInOrder(string container, ProcessIdentity process) => InOrder;

@@ -1,0 +1,103 @@
+using Fabric.Broker;
+using Fabric.Replication;
+using Fabric.Runtime;
+using Fabric.Server.Connections;
+using Fabric.Store.Journal;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Server.Node;
+
+/// <summary>
+/// Opens a broker to clients while its replica is master, and closes it when it is not. Clients are told where it is only when they can
+/// connect, and are told otherwise before they cannot any more.
+/// </summary>
+/// <param name="runtime">The network.</param>
+/// <param name="broker">What is served.</param>
+/// <param name="presence">Where clients look for it.</param>
+/// <param name="openWire">The connector.</param>
+/// <param name="advertisedHost">The host of the URL that clients are told.</param>
+/// <param name="logger">Told about openings and closings.</param>
+internal sealed class BrokerHost(
+    FabricRuntime runtime, MessageBroker broker, IBrokerPresence presence, OpenWireOptions openWire, string advertisedHost, ILogger logger)
+    : IBrokerHost
+{
+    /// <summary>How long clients' discovery may keep us from closing: it is a courtesy to them, and the next master waits for us.</summary>
+    private static readonly TimeSpan WithdrawLimit = TimeSpan.FromMilliseconds(50);
+
+    private readonly TaskCompletionSource<IJournal> _journal = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile OpenWireListener? _listener;
+    private volatile string? _service;
+
+    /// <summary>Where clients connect; empty unless open.</summary>
+    public IReadOnlyList<string> Services => _service is { } service ? [service] : [];
+
+    /// <summary>Client connections.</summary>
+    public int Connections => _listener?.ConnectionCount ?? 0;
+
+    /// <summary>Why the connectors could not be opened the last time they should have been; null when they could.</summary>
+    public string? Failure { get; private set; }
+
+    /// <summary>The journal, known only once the replica has opened it.</summary>
+    public void Use(IJournal journal) => _journal.TrySetResult(journal);
+
+    /// <inheritdoc/>
+    public async Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken)
+    {
+        var journal = await _journal.Task.WaitAsync(cancellationToken);
+        broker.StartServing(journal, epoch, epochStart);
+        try
+        {
+            _listener = OpenWireListener.Start(runtime, openWire, broker, logger);
+            Failure = null;
+        }
+        catch (IOException exception)
+        {
+            Failure = exception.Message;
+            broker.StopServing();
+            throw;
+        }
+
+        var service = $"tcp://{advertisedHost}:{_listener.Port}";
+        _service = service;
+        presence.Publish([service], epoch);
+        logger.LogInformation("{Broker} serves clients at {Service} in epoch {Epoch}", openWire.BrokerName, service, epoch);
+    }
+
+    /// <inheritdoc/>
+    public async Task StopServingAsync(string reason)
+    {
+        _service = null;
+        await WithdrawAsync();
+        broker.StopServing(); // from here on nothing is answered, so that clients resend to the next master
+        if (_listener is { } listener)
+        {
+            _listener = null;
+            await listener.DisposeAsync();
+            logger.LogInformation("{Broker} serves clients no more: {Reason}", openWire.BrokerName, reason);
+        }
+    }
+
+    private async Task WithdrawAsync()
+    {
+        try
+        {
+            await presence.WithdrawAsync().WaitAsync(WithdrawLimit, runtime.Time);
+        }
+        catch (Exception exception) when (exception is TimeoutException or IOException)
+        {
+            // It goes on in the background; clients that come here meanwhile are refused and look again.
+        }
+    }
+}
+
+/// <summary>Where clients look for a broker.</summary>
+internal interface IBrokerPresence : IAsyncDisposable
+{
+    /// <summary>Tells clients where to connect, from now on and over lost sessions. Returns at once.</summary>
+    /// <param name="services">At least one URL.</param>
+    /// <param name="epoch">On whose behalf.</param>
+    void Publish(IReadOnlyList<string> services, Epoch epoch);
+
+    /// <summary>Tells them that this is no place to connect. Ends when the registry has it.</summary>
+    Task WithdrawAsync();
+}

@@ -1,0 +1,100 @@
+using Fabric.Broker;
+using Fabric.Broker.Security;
+using Fabric.Replication;
+using Fabric.Runtime;
+using Fabric.Server.Connections;
+using Fabric.Store.Journal;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Server.Node;
+
+/// <summary>What the brokers of a node share.</summary>
+/// <param name="Runtime">The outside world.</param>
+/// <param name="Options">The node's.</param>
+/// <param name="Users">Who may connect.</param>
+/// <param name="Surroundings">What ties each of them to others.</param>
+/// <param name="Loggers">Where to log.</param>
+internal sealed record NodeServices(
+    FabricRuntime Runtime, NodeOptions Options, IAuthenticator Users, IBrokerSurroundings Surroundings, ILoggerFactory Loggers);
+
+/// <summary>Where a broker finds its other replicas and its clients: a fabric, or nothing at all.</summary>
+internal interface IBrokerSurroundings
+{
+    /// <summary>Makes the ties of one life of a replica, which owns them.</summary>
+    /// <param name="configuration">Of the broker.</param>
+    /// <param name="isFirst">Whether it is the container's first broker, which goes by the container's name.</param>
+    /// <param name="logger">For the ties.</param>
+    BrokerTies Tie(BrokerConfiguration configuration, bool isFirst, ILogger logger);
+}
+
+/// <summary>What ties a replica to the world outside its process.</summary>
+/// <param name="Link">To the other replicas; the replica disposes it.</param>
+/// <param name="Coordinator">To the registry, for elections; the replica disposes it.</param>
+/// <param name="Presence">To the registry, for clients.</param>
+internal sealed record BrokerTies(IReplicaLink Link, ICoordinator Coordinator, IBrokerPresence Presence);
+
+/// <summary>One life of a broker's replica: the broker's state, its journal, its ties, and its connectors while it leads.</summary>
+internal sealed class RunningReplica : IAsyncDisposable
+{
+    private readonly IBrokerPresence _presence;
+
+    private RunningReplica(MessageBroker broker, IBrokerPresence presence, BrokerHost host, Replica replica) =>
+        (Broker, _presence, Host, Replica) = (broker, presence, host, replica);
+
+    public MessageBroker Broker { get; }
+
+    public BrokerHost Host { get; }
+
+    public Replica Replica { get; }
+
+    /// <summary>Starts it; waits for the other replicas when the broker is new.</summary>
+    /// <param name="services">What the brokers of the node share.</param>
+    /// <param name="configuration">Of this one.</param>
+    /// <param name="isFirst">Whether it is the container's first broker, which gets the container's port and name.</param>
+    /// <param name="logger">Of this broker.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public static async Task<RunningReplica> StartAsync(
+        NodeServices services, BrokerConfiguration configuration, bool isFirst, ILogger logger, CancellationToken cancellationToken)
+    {
+        var (runtime, options) = (services.Runtime, services.Options);
+        var brokerOptions = new BrokerOptions { Name = configuration.Broker, Authenticator = services.Users };
+        var broker = new MessageBroker(runtime, brokerOptions, new OpenWirePayloadEditor(), null, logger);
+        var ties = services.Surroundings.Tie(configuration, isFirst, logger);
+        var openWire = new OpenWireOptions
+        {
+            Host = options.BindHost,
+            Port = configuration.OpenWirePort ?? (isFirst ? options.EffectiveOpenWirePort : 0),
+            BrokerName = configuration.Broker,
+            BrokerId = $"{configuration.Group}/{configuration.Broker}",
+        };
+        var host = new BrokerHost(runtime, broker, ties.Presence, openWire, options.EffectiveAdvertisedHost, logger);
+        var replicaOptions = new ReplicaOptions
+        {
+            Broker = configuration.Broker,
+            Container = options.Name,
+            Journal = new JournalOptions { Directory = configuration.Directory },
+            Weight = configuration.Weight,
+            Sync = configuration.Sync,
+        };
+        try
+        {
+            var replica = await Replica.StartAsync(
+                runtime, replicaOptions, broker, ties.Link, ties.Coordinator, host, logger, cancellationToken);
+            host.Use(replica.Journal);
+            return new RunningReplica(broker, ties.Presence, host, replica);
+        }
+        catch
+        {
+            await ties.Presence.DisposeAsync();
+            await broker.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Replica.DisposeAsync();
+        await _presence.DisposeAsync();
+        await Broker.DisposeAsync();
+    }
+}
