@@ -1,0 +1,243 @@
+using Fabric.ZooKeeper.Client;
+using Fabric.ZooKeeper.Jute;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Registry.Election;
+
+/// <summary>What this replica writes: its candidate znode, and as master the state of the slaves, the epoch after a restore, and the history.</summary>
+public sealed partial class BrokerElection
+{
+    private static readonly TimeSpan WithdrawLimit = TimeSpan.FromSeconds(2);
+
+    private volatile CandidateRecord? _wanted;
+    private volatile SlavesRecord? _report;
+    private volatile bool _withdrawn;
+    private volatile bool _missing;
+
+    // Owned by the candidate loop.
+    private volatile string? _candidatePath;
+    private long _candidateSession;
+    private CandidateRecord? _written;
+    private SlavesRecord? _reported;
+    private long _historyEpoch;
+
+    /// <summary>
+    /// Makes this the published state, and keeps it published over lost sessions; the newest call wins. Ends when it is written.
+    /// </summary>
+    /// <exception cref="RegistryUnavailableException">The registry is away; it will be published when it is back.</exception>
+    public Task PublishAsync(CandidateRecord record, CancellationToken cancellationToken)
+    {
+        _wanted = record;
+        return _candidateLoop.WakeAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Shows people which slaves are in sync; the newest call wins. A report of an epoch that is not the highest any more is dropped.
+    /// </summary>
+    /// <exception cref="RegistryUnavailableException">The registry is away; it will be published when it is back.</exception>
+    public Task ReportSlavesAsync(long epoch, IReadOnlyList<SlaveRecord> slaves, CancellationToken cancellationToken)
+    {
+        _report = new SlavesRecord(epoch, slaves);
+        return _candidateLoop.WakeAsync(cancellationToken);
+    }
+
+    private async Task WithdrawAsync()
+    {
+        _withdrawn = true;
+        using var limit = new CancellationTokenSource(WithdrawLimit, _registry.Runtime.Time);
+        try
+        {
+            await _candidateLoop.WakeAsync(limit.Token);
+        }
+        catch (Exception exception) when (exception is RegistryUnavailableException or OperationCanceledException
+            or ZooKeeperException or RegistryPasswordException)
+        {
+            _registry.Logger.LogInformation(
+                "The candidate of {Broker} disappears with its session: {Reason}", _options.Broker, exception.Message);
+        }
+    }
+
+    /// <summary>Called by the view's loop: somebody may have removed our znode.</summary>
+    private void CheckCandidate(IReadOnlyList<SequentialZnode> znodes)
+    {
+        if (_candidatePath is { } path && znodes.All(znode => znode.Path != path))
+        {
+            _missing = true;
+            _candidateLoop.Wake();
+        }
+    }
+
+    private async Task KeepCandidateAsync(CancellationToken cancellationToken)
+    {
+        if (_withdrawn)
+        {
+            if (_candidatePath is { } path)
+            {
+                await _registry.TryDeleteAsync(path, -1, cancellationToken);
+                _candidatePath = null;
+            }
+
+            return;
+        }
+
+        if (_wanted is { } wanted)
+        {
+            await WriteCandidateAsync(wanted, cancellationToken);
+            if (wanted.Role == CandidateRole.Master)
+            {
+                await RaiseEpochAsync(wanted, cancellationToken);
+                await RememberAsync(wanted, cancellationToken);
+            }
+        }
+
+        if (_report is { } report && !ReferenceEquals(report, _reported))
+        {
+            await WriteReportAsync(report, cancellationToken);
+            _reported = report;
+        }
+    }
+
+    private async Task WriteCandidateAsync(CandidateRecord wanted, CancellationToken cancellationToken)
+    {
+        var session = _registry.Session;
+        if (session.Id != _candidateSession)
+        {
+            (_candidatePath, _candidateSession) = (null, session.Id);
+        }
+
+        if (_missing)
+        {
+            // The listing that missed our znode may be older than the znode.
+            _missing = false;
+            if (_candidatePath is { } doubted && await _registry.ExistsAsync(doubted, cancellationToken) is null)
+            {
+                _candidatePath = null;
+            }
+        }
+
+        var data = ElectionJson.Write(_options.Broker, wanted);
+        while (true)
+        {
+            if (_candidatePath is not { } path)
+            {
+                _candidatePath = await FindOwnAsync(session, wanted.Replica, cancellationToken)
+                    ?? await SequentialZnodes.CreateAsync(_registry, _electionPath, data, cancellationToken);
+                _written = null;
+            }
+            else if (_written == wanted)
+            {
+                return;
+            }
+            else
+            {
+                try
+                {
+                    await _registry.SetAsync(path, data, -1, cancellationToken);
+                    _written = wanted;
+                    return;
+                }
+                catch (ZooKeeperException exception) when (exception.Error == ZooKeeperError.NoNode)
+                {
+                    _candidatePath = null;
+                }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Our znode, when a create succeeded whose answer was lost; and removes what earlier sessions of this replica left. There can be no
+    /// other process with our replica id: it is written in a locked directory.
+    /// </summary>
+    private async Task<string?> FindOwnAsync(RegistrySession session, Guid replica, CancellationToken cancellationToken)
+    {
+        string? own = null;
+        foreach (var znode in await SequentialZnodes.ListAsync(_registry, _electionPath, cancellationToken))
+        {
+            if (!Candidates([znode]).Any(candidate => candidate.Record.Replica == replica))
+            {
+                continue;
+            }
+
+            if (own is null && znode.IsOwnedBy(session))
+            {
+                own = znode.Path;
+            }
+            else
+            {
+                await _registry.TryDeleteAsync(znode.Path, -1, cancellationToken);
+            }
+        }
+
+        return own;
+    }
+
+    /// <summary>A registry that was restored from an old backup, or emptied, learns the epoch that is in force.</summary>
+    private async Task RaiseEpochAsync(CandidateRecord master, CancellationToken cancellationToken)
+    {
+        var content = await _registry.TryGetAsync(_epochPath, cancellationToken);
+        if (content is null || ElectionJson.ReadClaim(content.Data, _epochPath).Epoch >= master.Epoch)
+        {
+            return;
+        }
+
+        var claim = new EpochClaim(master.Epoch, master.Replica, master.Container, _registry.Runtime.Time.GetUtcNow());
+        try
+        {
+            await _registry.SetAsync(_epochPath, ElectionJson.Write(claim), content.Stat.Version, cancellationToken);
+            _registry.Logger.LogWarning("The registry knew only an older epoch of {Broker}; it was raised to {Epoch}", _options.Broker, master.Epoch);
+        }
+        catch (ZooKeeperException exception) when (exception.Error is ZooKeeperError.BadVersion or ZooKeeperError.NoNode)
+        {
+            // Somebody claims; whoever may lead is decided by promises.
+        }
+    }
+
+    private async Task RememberAsync(CandidateRecord master, CancellationToken cancellationToken)
+    {
+        if (_historyEpoch == master.Epoch)
+        {
+            return;
+        }
+
+        var path = ZnodePaths.BrokerHistory(_options.Group, _options.Broker);
+        await _registry.EnsureAsync(path, cancellationToken);
+        if (await _registry.TryGetAsync(path, cancellationToken) is not { } content)
+        {
+            return;
+        }
+
+        var history = ElectionJson.ReadHistory(content.Data, path);
+        if (history.Count == 0 || history[^1].Epoch < master.Epoch)
+        {
+            var entry = new Mastership(master.Epoch, master.Container, master.Replica, _registry.Runtime.Time.GetUtcNow());
+            await _registry.SetAsync(path, ElectionJson.Write([.. history, entry]), content.Stat.Version, cancellationToken);
+        }
+
+        _historyEpoch = master.Epoch;
+    }
+
+    private async Task WriteReportAsync(SlavesRecord report, CancellationToken cancellationToken)
+    {
+        var path = ZnodePaths.BrokerSlaves(_options.Group, _options.Broker);
+        await _registry.EnsureAsync(path, cancellationToken);
+        while (await _registry.TryGetAsync(_epochPath, cancellationToken) is { } epoch)
+        {
+            if (ElectionJson.ReadClaim(epoch.Data, _epochPath).Epoch > report.Epoch)
+            {
+                return; // a later master reports
+            }
+
+            try
+            {
+                await _registry.MultiAsync(
+                    [MultiOperation.Check(_epochPath, epoch.Stat.Version), MultiOperation.SetData(path, ElectionJson.Write(report))],
+                    cancellationToken);
+                return;
+            }
+            catch (ZooKeeperException exception) when (exception.Error == ZooKeeperError.BadVersion)
+            {
+                // The epoch was claimed in between.
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+using System.Globalization;
+using Fabric.Registry.Discovery;
+using Fabric.Registry.Profiles;
+
+namespace Fabric.Registry.Membership;
+
+/// <summary>What is wanted of a container; its parent's root carries it out.</summary>
+public enum ContainerWishState
+{
+    Running,
+    Stopped,
+
+    /// <summary>It is to be removed with its directory.</summary>
+    Deleted,
+}
+
+/// <summary>What is wanted of a container.</summary>
+/// <param name="Name">The container.</param>
+/// <param name="Parent">The root whose machine it lives on.</param>
+/// <param name="State">What is wanted.</param>
+/// <param name="Version">Grows with every request, also one for the same state.</param>
+public sealed record ContainerWish(string Name, string Parent, ContainerWishState State, long Version);
+
+/// <summary>A container, as the registry shows it.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Parent">The root that runs it; null for a root.</param>
+/// <param name="Version">The version it runs.</param>
+/// <param name="IsAlive">Whether its process is connected to the registry.</param>
+/// <param name="Profiles">Its profiles.</param>
+/// <param name="Provision">How far it is with them: <c>success</c>, <c>error</c>…; null before the first report.</param>
+/// <param name="ProvisionError">What failed; null when nothing did.</param>
+/// <param name="ProcessId">Of its process; null when it has none.</param>
+/// <param name="Host">Where others reach it, resolved.</param>
+/// <param name="Wish">What is wanted of it; null for a container that no root manages.</param>
+/// <param name="Facts">The rest of its configuration: <c>resolver</c>, <c>http</c>…, as it stands in the registry.</param>
+public sealed record ContainerInfo(
+    string Name,
+    string? Parent,
+    string? Version,
+    bool IsAlive,
+    IReadOnlyList<string> Profiles,
+    string? Provision,
+    string? ProvisionError,
+    int? ProcessId,
+    string? Host,
+    ContainerWishState? Wish,
+    IReadOnlyDictionary<string, string> Facts);
+
+/// <summary>The containers of a fabric. Every call asks the registry; nothing is kept. Thread-safe.</summary>
+public sealed class ContainerDirectory(FabricRegistry registry)
+{
+    private static readonly string[] OwnFacts = ["parent", "ip"];
+
+    /// <summary>All containers, by name.</summary>
+    public async Task<IReadOnlyList<ContainerInfo>> ListAsync(CancellationToken cancellationToken = default)
+    {
+        var names = new SortedSet<string>(StringComparer.Ordinal);
+        names.UnionWith(await registry.TryGetChildrenAsync(ZnodePaths.ConfigContainers, cancellationToken) ?? []);
+        names.UnionWith(await registry.TryGetChildrenAsync(ZnodePaths.ContainerConfigs, cancellationToken) ?? []);
+        return await Task.WhenAll(names.Select(name => ReadAsync(name, cancellationToken)));
+    }
+
+    /// <summary>One container; null when there is none of this name.</summary>
+    public async Task<ContainerInfo?> TryGetAsync(string name, CancellationToken cancellationToken = default) =>
+        await ExistsAsync(name, cancellationToken) ? await ReadAsync(name, cancellationToken) : null;
+
+    public async Task<bool> ExistsAsync(string name, CancellationToken cancellationToken = default) =>
+        await registry.ExistsAsync(ZnodePaths.ContainerVersion(name), cancellationToken) is not null
+        || await registry.ExistsAsync(ZnodePaths.ContainerConfig(name), cancellationToken) is not null;
+
+    public async Task<bool> IsAliveAsync(string name, CancellationToken cancellationToken = default) =>
+        await registry.ExistsAsync(ZnodePaths.ContainerAlive(name), cancellationToken) is not null;
+
+    /// <summary>Whether the container is a member of the registry's ensemble.</summary>
+    public async Task<bool> IsInEnsembleAsync(string name, CancellationToken cancellationToken = default) =>
+        (await EnsembleAsync(cancellationToken)).Contains(name);
+
+    /// <summary>The containers that host the registry; none when it is hosted elsewhere.</summary>
+    public async Task<IReadOnlyList<string>> EnsembleAsync(CancellationToken cancellationToken = default) =>
+        await registry.TryGetTextAsync(ZnodePaths.Ensemble, cancellationToken) is { Length: > 0 } ensemble
+            ? (await registry.TryGetTextAsync(ZnodePaths.EnsembleMembers(ensemble.Trim()), cancellationToken) ?? "")
+                .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            : [];
+
+    /// <summary>Creates a child container and asks its parent to run it.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="parent">The root whose machine it is to live on.</param>
+    /// <param name="version">The version it is to run.</param>
+    /// <param name="profiles">Its profiles.</param>
+    /// <param name="cancellationToken">Ends it; what was written stays.</param>
+    /// <returns>False when a container of this name exists; it is left as it is.</returns>
+    public async Task<bool> TryCreateChildAsync(
+        string name, string parent, string version, IReadOnlyList<string> profiles, CancellationToken cancellationToken = default)
+    {
+        if (!await registry.TryCreateAsync(ZnodePaths.ContainerVersion(name), version, cancellationToken))
+        {
+            return false;
+        }
+
+        await registry.PutAsync(ZnodePaths.ContainerProfiles(version, name), string.Join(' ', profiles), cancellationToken);
+        await registry.PutAsync(ZnodePaths.ContainerFact(name, "parent"), parent, cancellationToken);
+        await WishAsync(name, parent, ContainerWishState.Running, cancellationToken);
+        return true;
+    }
+
+    /// <summary>Asks the parent's root for a state. A repeated request counts: it starts a container again that has ended.</summary>
+    public async Task WishAsync(string name, string parent, ContainerWishState state, CancellationToken cancellationToken = default)
+    {
+        var path = ZnodePaths.ContainerWish(name);
+        var data = Json.Object(writer =>
+        {
+            writer.WriteString("parent", parent);
+            writer.WriteString("state", NameOf(state));
+        });
+        if (!await registry.TryCreateAsync(path, data, cancellationToken))
+        {
+            await registry.SetAsync(path, data, -1, cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// Removes everything the registry knows of a container, its wish excepted: that stays as
+    /// <see cref="ContainerWishState.Deleted"/> until the root has removed the directory and calls <see cref="ForgetWishAsync"/>.
+    /// </summary>
+    public async Task DeleteAsync(string name, string? parent, CancellationToken cancellationToken = default)
+    {
+        if (parent is not null)
+        {
+            await WishAsync(name, parent, ContainerWishState.Deleted, cancellationToken);
+        }
+
+        foreach (var version in await registry.TryGetChildrenAsync(ZnodePaths.Versions, cancellationToken) ?? [])
+        {
+            await registry.DeleteTreeAsync(ZnodePaths.ContainerProfiles(version, name), cancellationToken);
+        }
+
+        await registry.DeleteTreeAsync(ZnodePaths.ContainerDomains(name), cancellationToken);
+        await registry.DeleteTreeAsync(ZnodePaths.ContainerProvision(name), cancellationToken);
+        await registry.DeleteTreeAsync(ZnodePaths.ContainerStatus(name), cancellationToken);
+        await registry.DeleteTreeAsync(ZnodePaths.ContainerConfig(name), cancellationToken);
+        await registry.DeleteTreeAsync(ZnodePaths.ContainerVersion(name), cancellationToken);
+    }
+
+    /// <summary>The root has removed a deleted container's directory.</summary>
+    public Task ForgetWishAsync(string name, CancellationToken cancellationToken = default) =>
+        registry.TryDeleteAsync(ZnodePaths.ContainerWish(name), -1, cancellationToken);
+
+    /// <summary>
+    /// Tells what is wanted of the containers of a root, at once and whenever it changes. A container that is not in the list is not
+    /// wanted and not unwanted (a registry may have lost it): only <see cref="ContainerWishState.Deleted"/> says that it shall go.
+    /// </summary>
+    /// <param name="registry">What is watched.</param>
+    /// <param name="parent">The root.</param>
+    /// <param name="changed">Quick, never called concurrently.</param>
+    public static IAsyncDisposable WatchWishes(
+        FabricRegistry registry, string parent, Action<IReadOnlyList<ContainerWish>> changed) =>
+        new RegistryWatch<IReadOnlyList<ContainerWish>>(
+            registry, $"wishes for {parent}", (reader, ct) => ReadWishesAsync(reader, parent, ct), changed, ListComparer<ContainerWish>.Instance);
+
+    private static async Task<IReadOnlyList<ContainerWish>> ReadWishesAsync(
+        WatchedReader reader, string parent, CancellationToken cancellationToken) =>
+        [.. (await reader.GetDirectoryAsync(ZnodePaths.Wishes, cancellationToken))
+            .Select(child => ReadWish(child.Name, child.Content))
+            .Where(wish => wish.Parent == parent)];
+
+    private static ContainerWish ReadWish(string name, ZnodeContent content) => Json.Parse(
+        content.Data, ZnodePaths.ContainerWish(name), root => new ContainerWish(
+            name, root.GetProperty("parent").GetString()!, StateOf(root.GetProperty("state").GetString()), content.Stat.Mzxid));
+
+    private static string NameOf(ContainerWishState state) => state switch
+    {
+        ContainerWishState.Running => "running",
+        ContainerWishState.Stopped => "stopped",
+        _ => "deleted",
+    };
+
+    private static ContainerWishState StateOf(string? name) => name switch
+    {
+        "running" => ContainerWishState.Running,
+        "stopped" => ContainerWishState.Stopped,
+        "deleted" => ContainerWishState.Deleted,
+        _ => throw new FormatException($"the state {name} is unknown"),
+    };
+
+    private async Task<ContainerInfo> ReadAsync(string name, CancellationToken cancellationToken)
+    {
+        var version = (await registry.TryGetTextAsync(ZnodePaths.ContainerVersion(name), cancellationToken))?.Trim();
+        var profiles = version is null
+            ? []
+            : ContainerConfiguration.SplitNames(
+                await registry.TryGetTextAsync(ZnodePaths.ContainerProfiles(version, name), cancellationToken));
+        var facts = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var fact in await registry.TryGetChildrenAsync(ZnodePaths.ContainerConfig(name), cancellationToken) ?? [])
+        {
+            facts[fact] = await registry.TryGetTextAsync(ZnodePaths.ContainerFact(name, fact), cancellationToken) ?? "";
+        }
+
+        var wish = await registry.TryGetAsync(ZnodePaths.ContainerWish(name), cancellationToken);
+        return new ContainerInfo(
+            name,
+            facts.GetValueOrDefault("parent") is { Length: > 0 } parent ? parent : null,
+            version,
+            await IsAliveAsync(name, cancellationToken),
+            profiles,
+            Text(await registry.TryGetTextAsync(ZnodePaths.ProvisionResult(name), cancellationToken)),
+            Text(await registry.TryGetTextAsync(ZnodePaths.ProvisionException(name), cancellationToken)),
+            int.TryParse(await registry.TryGetTextAsync(ZnodePaths.ProcessId(name), cancellationToken), CultureInfo.InvariantCulture, out var pid)
+                ? pid : null,
+            Text(await ZkText.ExpandAsync(registry, $"${{zk:{name}/ip}}", cancellationToken)),
+            wish is null ? null : ReadWish(name, wish).State,
+            facts.Where(fact => !OwnFacts.Contains(fact.Key)).ToDictionary(StringComparer.Ordinal));
+    }
+
+    private static string? Text(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
+}

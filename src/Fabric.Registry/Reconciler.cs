@@ -1,0 +1,149 @@
+using Fabric.Runtime.Scheduling;
+using Fabric.ZooKeeper.Jute;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Registry;
+
+/// <summary>
+/// A loop that brings the registry to what its owner wants, or its owner's picture to what the registry holds. It runs a pass whenever it is
+/// woken (by a wish, a watch, a new or returning session) and again after a pause when a pass failed; so a pass looks at everything
+/// and depends on no event. Passes never overlap.
+/// </summary>
+internal sealed class Reconciler : IAsyncDisposable
+{
+    private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(200);
+
+    private readonly FabricRegistry _registry;
+    private readonly string _name;
+    private readonly Func<CancellationToken, Task> _pass;
+    private readonly Action? _away;
+    private readonly AsyncSignal _signal = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly ITimer _retry;
+    private Task _loop = Task.CompletedTask;
+    private readonly Lock _gate = new();
+    private List<TaskCompletionSource> _waiting = [];
+
+    /// <param name="registry">Whose session matters.</param>
+    /// <param name="name">For people.</param>
+    /// <param name="pass">One pass; only called while connected.</param>
+    /// <param name="away">Called, never beside a pass, when the connection is lost.</param>
+    public Reconciler(FabricRegistry registry, string name, Func<CancellationToken, Task> pass, Action? away = null)
+    {
+        (_registry, _name, _pass, _away) = (registry, name, pass, away);
+        _retry = registry.Runtime.Time.CreateTimer(_ => _signal.Set(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Starts the loop with a pass. Apart from the constructor, so that who is woken by the first pass's watches is there.</summary>
+    public void Start()
+    {
+        _registry.SessionChanged += OnSessionChanged;
+        _signal.Set();
+        _loop = _registry.Runtime.Scheduler.Start(_name, RunAsync);
+    }
+
+    /// <summary>Asks for a pass.</summary>
+    public void Wake() => _signal.Set();
+
+    /// <summary>Asks for a pass, and waits for one that began after this call.</summary>
+    /// <exception cref="RegistryUnavailableException">The registry is away; the loop goes on trying without the caller.</exception>
+    /// <exception cref="RegistryFencedException">The pass was refused.</exception>
+    public async Task WakeAsync(CancellationToken cancellationToken)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
+            _waiting.Add(done);
+        }
+
+        _signal.Set();
+        await done.Task.WaitAsync(cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _registry.SessionChanged -= OnSessionChanged;
+        lock (_gate)
+        {
+            if (!_stopping.IsCancellationRequested)
+            {
+                _stopping.Cancel();
+            }
+        }
+
+        _signal.Set();
+        await _loop;
+        await _retry.DisposeAsync();
+        Answer(Take(), new RegistryUnavailableException($"{_name} has ended"));
+    }
+
+    private void OnSessionChanged(RegistrySession session) => _signal.Set();
+
+    private async Task RunAsync()
+    {
+        while (true)
+        {
+            await _signal.WaitAsync();
+            if (_stopping.IsCancellationRequested)
+            {
+                return;
+            }
+
+            var waiting = Take();
+            if (!_registry.Session.IsConnected)
+            {
+                _away?.Invoke();
+                Answer(waiting, new RegistryUnavailableException($"the registry at {_registry.ConnectString} is away"));
+                continue;
+            }
+
+            Answer(waiting, await TryPassAsync());
+        }
+    }
+
+    /// <returns>Why it failed; null when it did not.</returns>
+    private async Task<Exception?> TryPassAsync()
+    {
+        try
+        {
+            await _pass(_stopping.Token);
+            return null;
+        }
+        catch (OperationCanceledException exception) when (_stopping.IsCancellationRequested)
+        {
+            return exception;
+        }
+        catch (RegistryFencedException exception)
+        {
+            _registry.Logger.LogWarning("{Name}: {Reason}", _name, exception.Message);
+            return exception;
+        }
+        catch (Exception exception) when (exception is RegistryUnavailableException or ZooKeeperException
+            or RegistryPasswordException or RegistryContentException)
+        {
+            _registry.Logger.Log(
+                exception is RegistryUnavailableException ? LogLevel.Debug : LogLevel.Warning, "{Name}: {Reason}", _name, exception.Message);
+            _retry.Change(RetryPause, Timeout.InfiniteTimeSpan);
+            return exception;
+        }
+    }
+
+    private List<TaskCompletionSource> Take()
+    {
+        lock (_gate)
+        {
+            var waiting = _waiting;
+            _waiting = [];
+            return waiting;
+        }
+    }
+
+    private static void Answer(List<TaskCompletionSource> waiting, Exception? failure)
+    {
+        foreach (var done in waiting)
+        {
+            _ = failure is null ? done.TrySetResult() : done.TrySetException(failure);
+        }
+    }
+}
