@@ -38,6 +38,12 @@ public sealed class BrokerConnection
     /// <summary>The adapter's own.</summary>
     public object? Tag { get; }
 
+    /// <summary>
+    /// Everything before it is committed, applied and dispatched: a result whose <see cref="BrokerResult.ConfirmAfter"/> is not above it
+    /// may be answered. It stands still when the connection's mastership ends: the same position may then belong to another record.
+    /// </summary>
+    public Position Confirmed => new(_broker.Confirmed);
+
     internal IConnectionSink Sink { get; }
 
     internal bool SuppressDuplicates { get; }
@@ -274,8 +280,7 @@ public sealed class BrokerConnection
     }
 
     /// <summary>
-    /// Takes the next delivery that the writer has to send. When there is none, look at <see cref="MessageBroker.Confirmed"/>
-    /// after this call and then wait for <see cref="IConnectionSink.Wake"/>; no change is missed that way.
+    /// Takes the next delivery that the writer has to send. When there is none, look at <see cref="Confirmed"/> after this call and then wait for <see cref="IConnectionSink.Wake"/>; no change is missed that way.
     /// </summary>
     public bool TryTakeDelivery(out Delivery delivery)
     {

@@ -66,8 +66,8 @@ public enum BrokerStatus
 /// <summary>The outcome of a call.</summary>
 /// <param name="Status">How it ended.</param>
 /// <param name="ConfirmAfter">
-/// Answer the client when <see cref="MessageBroker.Confirmed"/> has reached it; the default position means at once. Wake-ups
-/// may come before the caller has noted what to answer, so look at <see cref="MessageBroker.Confirmed"/> after that.
+/// Answer the client when <see cref="BrokerConnection.Confirmed"/> has reached it; the default position means at once. Wake-ups
+/// may come before the caller has noted what to answer, so look at <see cref="BrokerConnection.Confirmed"/> after that.
 /// </param>
 /// <param name="Detail">For people, when <see cref="Succeeded"/> is false: what was wrong, without a final point.</param>
 public readonly record struct BrokerResult(BrokerStatus Status, Position ConfirmAfter = default, string? Detail = null)

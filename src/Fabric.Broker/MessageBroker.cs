@@ -39,11 +39,8 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
     /// <summary>Whether clients may connect.</summary>
     public bool IsServing => _live is not null;
 
-    /// <summary>
-    /// Everything before it is committed, applied and dispatched. A result whose <see cref="BrokerResult.ConfirmAfter"/> is not
-    /// above it may be answered.
-    /// </summary>
-    public Position Confirmed => new(Volatile.Read(ref _confirmed));
+    /// <summary>Everything before it is applied, in whatever role. Answers to clients go by <see cref="BrokerConnection.Confirmed"/>.</summary>
+    internal Position Confirmed => new(Volatile.Read(ref _confirmed));
 
     /// <summary>Begins to accept connections. Everything that the journal holds has been applied.</summary>
     /// <param name="journal">Where to append.</param>

@@ -9,7 +9,7 @@ namespace Fabric.Broker;
 public interface IConnectionSink
 {
     /// <summary>
-    /// There may be deliveries to take, or <see cref="MessageBroker.Confirmed"/> has moved. Set a signal for the connection's
+    /// There may be deliveries to take, or <see cref="BrokerConnection.Confirmed"/> has moved. Set a signal for the connection's
     /// writer; wake-ups coalesce.
     /// </summary>
     void Wake();

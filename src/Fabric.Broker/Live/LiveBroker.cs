@@ -24,6 +24,7 @@ internal sealed partial class LiveBroker
     private readonly List<BrokerConnection> _awaitingConfirm = [];
     private readonly AcknowledgedRecord _acknowledged = new();
     private long _memorySequence;
+    private long _confirmed;
     private bool _settling;
     private volatile bool _stopped;
 
@@ -65,8 +66,12 @@ internal sealed partial class LiveBroker
 
     public EventQueue Events { get; }
 
-    /// <summary>Journal position up to which everything was applied and shown.</summary>
-    public long Confirmed { get; private set; }
+    /// <summary>Journal position up to which everything was applied and shown. May be read without the lock.</summary>
+    public long Confirmed
+    {
+        get => Volatile.Read(ref _confirmed);
+        private set => Volatile.Write(ref _confirmed, value);
+    }
 
     /// <summary>Set once, under the lock; may be read without it.</summary>
     public bool Stopped => _stopped;

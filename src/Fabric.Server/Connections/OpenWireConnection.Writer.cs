@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using Fabric.Broker;
 using Fabric.Protocols.OpenWire;
 using Fabric.Protocols.OpenWire.Commands;
+using Fabric.Store.Journal;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Server.Connections;
@@ -61,8 +62,10 @@ internal sealed partial class OpenWireConnection
             return false;
         }
 
-        var count = outbound.MoveTo(output, _services.Broker.Confirmed);
-        if (_connection is { } connection)
+        // Until a connection is there, nothing waits for a position.
+        var connection = _connection;
+        var count = outbound.MoveTo(output, connection?.Confirmed ?? Position.Zero);
+        if (connection is not null)
         {
             var now = _services.UnixMilliseconds;
             while (count < FlushBytes && connection.TryTakeDelivery(out var delivery))

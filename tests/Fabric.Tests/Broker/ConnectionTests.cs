@@ -166,6 +166,24 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public void A_position_confirms_nothing_to_a_connection_of_an_earlier_mastership()
+    {
+        var client = _bench.Connect();
+        var sent = client.Send("lost");
+        _bench.Broker.StopServing();
+        _bench.Journal.Crash();
+        _bench.Serve();
+        var next = _bench.Connect();
+        for (var i = 0; i < 5; i++)
+        {
+            next.SendCommitted("other bytes at the same positions");
+        }
+
+        Assert.That(next.Connection.Confirmed, Is.GreaterThan(sent.ConfirmAfter));
+        Assert.That(client.Connection.Confirmed, Is.LessThan(sent.ConfirmAfter));
+    }
+
+    [Test]
     public void The_writer_is_woken_for_deliveries_and_for_confirmations()
     {
         var client = _bench.Connect();
