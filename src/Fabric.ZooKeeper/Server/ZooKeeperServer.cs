@@ -40,6 +40,7 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     private readonly HashSet<Task> _connections = [];
     private readonly Task _acceptLoop;
     private readonly Task _clockLoop;
+    private readonly Task _failureWatch;
     private int _isDisposed;
 
     private ZooKeeperServer(
@@ -52,10 +53,11 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     {
         (_runtime, _options, _logger, _directoryLock, _listener) = (runtime, options, logger, directoryLock, listener);
         var (state, log) = new StorageRecovery(directory, runtime.Random, logger).Run();
-        _executor = new RequestExecutor(runtime, options, state, logger);
+        _executor = new RequestExecutor(runtime, options with { Port = listener.Port }, state, logger);
         _logWriter = new LogWriter(runtime, _executor, log, directory, options, logger);
         _acceptLoop = runtime.Scheduler.Start("zookeeper accept", AcceptLoopAsync);
         _clockLoop = runtime.Scheduler.Start("zookeeper clock", ClockLoopAsync);
+        _failureWatch = runtime.Scheduler.Start("zookeeper failure watch", StopListeningWhenFailedAsync);
     }
 
     /// <summary>The port that is bound; the chosen one when the options say 0.</summary>
@@ -124,6 +126,7 @@ public sealed class ZooKeeperServer : IAsyncDisposable
         await _listener.DisposeAsync();
         await _acceptLoop;
         await _clockLoop;
+        await _failureWatch;
         _executor.Stop();
         await EndConnectionsAsync();
         await _logWriter.DisposeAsync();
@@ -157,7 +160,7 @@ public sealed class ZooKeeperServer : IAsyncDisposable
         {
             try
             {
-                Serve(await _listener.AcceptAsync(_stopping.Token));
+                await ServeAsync(await _listener.AcceptAsync(_stopping.Token));
             }
             catch (OperationCanceledException)
             {
@@ -171,13 +174,20 @@ public sealed class ZooKeeperServer : IAsyncDisposable
         }
     }
 
-    private void Serve(INetworkConnection network)
+    /// <summary>A server that cannot write refuses connections, so that clients go to look for another.</summary>
+    private async Task StopListeningWhenFailedAsync()
+    {
+        await Task.WhenAny(_executor.Failed, Task.Delay(Timeout.InfiniteTimeSpan, _runtime.Time, _stopping.Token));
+        await _listener.DisposeAsync();
+    }
+
+    private async ValueTask ServeAsync(INetworkConnection network)
     {
         var connection = new ServerConnection(_runtime, network, _executor, _options, _logger);
         if (!_executor.Admit(connection))
         {
             _logger.LogInformation("Refusing a ZooKeeper connection from {Peer}: too many connections", network.RemoteEndPoint);
-            network.Abort();
+            await network.DisposeAsync();
             return;
         }
 
@@ -192,12 +202,12 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     private async Task ClockLoopAsync()
     {
         var interval = _options.TickTime / ChecksPerTick;
-        using var timer = new PeriodicTimer(interval, _runtime.Time);
         var reapedAt = _runtime.Time.GetTimestamp();
         try
         {
-            while (await timer.WaitForNextTickAsync(_stopping.Token))
+            while (true)
             {
+                await Task.Delay(interval, _runtime.Time, _stopping.Token);
                 _executor.CheckSessions((long)interval.TotalMilliseconds);
                 if (_runtime.Time.GetElapsedTime(reapedAt) >= _options.ContainerCheckInterval)
                 {

@@ -127,6 +127,7 @@ internal sealed class ServerConnection : IWatcher
             _executor.Disconnect(this);
             await writer;
             await _network.DisposeAsync();
+            _executor.Forget(this);
         }
     }
 

@@ -32,13 +32,22 @@ internal sealed partial class RequestExecutor
         }
     }
 
-    /// <summary>The connection ended: its watches go, its session stays.</summary>
+    /// <summary>The connection reads nothing more: its watches go, its session stays.</summary>
     public void Disconnect(ServerConnection connection)
     {
         lock (_gate)
         {
             Detach(connection);
             connection.Close(Now);
+        }
+    }
+
+    /// <summary>The connection is closed. Until now it counted, and could still be cut.</summary>
+    public void Forget(ServerConnection connection)
+    {
+        lock (_gate)
+        {
+            _connections.Remove(connection);
         }
     }
 
@@ -138,7 +147,14 @@ internal sealed partial class RequestExecutor
                 connection.RemoteEndPoint,
                 request.LastZxidSeen,
                 _state.LastZxid);
-            connection.Abort(Now);
+            connection.Close(Now);
+            return;
+        }
+
+        if (request.SessionId == 0 && _state.Sessions.Count >= _options.SessionsMax)
+        {
+            _logger.LogWarning("Refusing a ZooKeeper session: there are {Count} already", _state.Sessions.Count);
+            connection.Close(Now);
             return;
         }
 
@@ -158,20 +174,13 @@ internal sealed partial class RequestExecutor
         AnswerConnect(connection, request, new ConnectResponse(0, timeout, session.Id, session.Password, false), received);
     }
 
-    /// <summary>A new session, or null when there are too many.</summary>
-    private ServerSession? OpenSession(int timeout)
+    private ServerSession OpenSession(int timeout)
     {
-        if (_state.Sessions.Count >= _options.SessionsMax)
-        {
-            _logger.LogWarning("Refusing a ZooKeeper session: there are {Count} already", _state.Sessions.Count);
-            return null;
-        }
-
         var id = _state.Sessions.NextId(WallClock);
         var transaction = BeginTransaction(id);
         _state.Apply(new TreeChange.OpenSession(id, timeout, SessionTable.NewPassword()), transaction);
         Commit(transaction);
-        return _state.Sessions.Find(id);
+        return _state.Sessions.Find(id)!;
     }
 
     /// <summary>
@@ -205,7 +214,6 @@ internal sealed partial class RequestExecutor
 
     private void Detach(ServerConnection connection)
     {
-        _connections.Remove(connection);
         _watches.RemoveAll(connection);
         if (connection.Session is { } session && session.Connection == connection)
         {

@@ -29,6 +29,8 @@ internal sealed partial class RequestExecutor
         Reply(request, transaction.Zxid, answer);
         if (request.Type == OpCode.CloseSession)
         {
+            // Only now, so that the client hears of its own ephemerals before its answer.
+            Detach(request.Connection);
             request.Connection.Close(Now);
         }
     }
@@ -39,7 +41,6 @@ internal sealed partial class RequestExecutor
         {
             case OpCode.CloseSession:
                 _state.Apply(new TreeChange.CloseSession(request.Session.Id), transaction);
-                Detach(request.Connection);
                 return Answer.Done;
             case OpCode.Reconfig:
                 ReconfigRequest.Read(ref body);

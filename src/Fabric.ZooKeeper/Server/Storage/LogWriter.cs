@@ -94,7 +94,7 @@ internal sealed class LogWriter : IAsyncDisposable
             SnapshotFile.Write(_directory, image, _runtime.Random.NextInt64());
             Purge();
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        catch (Exception exception)
         {
             // Nothing is lost, the log has it all; the next full segment tries again.
             _logger.LogError(exception, "Cannot write a ZooKeeper snapshot in {Directory}", _directory.Path);

@@ -15,8 +15,8 @@ internal sealed class StorageRecovery(StorageDirectory directory, Random random,
 {
     private ServerState _state = new();
 
-    /// <summary>Number of the last transaction found in the log, or the one before the first segment that was read.</summary>
-    private long _logEnd;
+    /// <summary>Number of the last transaction found in the log so far; null before the first segment.</summary>
+    private long? _logEnd;
 
     /// <summary>Recovers.</summary>
     /// <returns>The state, and the log open for the transaction after it.</returns>
@@ -101,7 +101,7 @@ internal sealed class StorageRecovery(StorageDirectory directory, Random random,
             throw new ZooKeeperStorageException($"{path}: the header is damaged; restore the file or move the directory away");
         }
 
-        if (_logEnd != 0 && firstZxid != _logEnd + 1)
+        if (_logEnd is { } previousEnd && firstZxid != previousEnd + 1)
         {
             throw new ZooKeeperStorageException(
                 $"{path} begins with transaction {firstZxid}, the segment before it ends with {_logEnd}");

@@ -1,3 +1,4 @@
+using System.Text;
 using Fabric.Runtime;
 using Fabric.ZooKeeper.Server;
 using Microsoft.Extensions.Logging;
@@ -39,6 +40,14 @@ internal sealed class TestServer : IAsyncDisposable
     }
 
     public Task<RawClient> OpenAsync(int timeOut = 30_000) => RawClient.OpenAsync(Port, timeOut);
+
+    /// <summary>Asks a four-letter word over a connection of its own.</summary>
+    public async Task<string> AskAsync(string word)
+    {
+        await using var client = await RawClient.ConnectTcpAsync(Port);
+        await client.SendBytesAsync(Encoding.ASCII.GetBytes(word));
+        return Encoding.UTF8.GetString(await client.ReadToEndAsync());
+    }
 
     public async ValueTask DisposeAsync()
     {
