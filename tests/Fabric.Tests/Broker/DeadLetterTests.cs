@@ -90,14 +90,12 @@ public sealed class DeadLetterTests
     [Test]
     public void A_message_that_has_expired_on_arrival_is_answered_and_dropped()
     {
-        var before = _bench.Journal.End;
         var result = _client.Send("late", expiration: _bench.Clock.NowMilliseconds - 1);
         Assert.That(result.Status, Is.EqualTo(BrokerStatus.Expired));
         Assert.That(result.Succeeded);
         _bench.Journal.Commit();
         Assert.That(_bench.Statistics(BrokerBench.Q).Depth, Is.Zero);
         Assert.That(_bench.Journal.Records.Count(record => record.Kind == 18), Is.Zero);
-        Assert.That(_bench.Journal.End, Is.GreaterThanOrEqualTo(before));
     }
 
     [Test]
