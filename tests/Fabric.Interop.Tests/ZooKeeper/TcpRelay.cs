@@ -1,0 +1,110 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Fabric.Interop.Tests.ZooKeeper;
+
+/// <summary>Passes connections on to a port, and cuts them when a test wants to; it may swallow what comes back first.</summary>
+internal sealed class TcpRelay : IAsyncDisposable
+{
+    private readonly int _target;
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly List<TcpClient> _sockets = [];
+    private readonly Lock _gate = new();
+    private readonly Task _accepting;
+
+    public TcpRelay(int target)
+    {
+        _target = target;
+        _listener.Start();
+        _accepting = AcceptAsync();
+    }
+
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    /// <summary>While true nothing that the server says reaches the client.</summary>
+    public volatile bool Swallow;
+
+    /// <summary>While true no new connection gets through.</summary>
+    public volatile bool Refuse;
+
+    public void Cut()
+    {
+        lock (_gate)
+        {
+            _sockets.ForEach(socket => socket.Dispose());
+            _sockets.Clear();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _listener.Dispose();
+        Cut();
+        await _accepting;
+    }
+
+    private async Task AcceptAsync()
+    {
+        var pumps = new List<Task>();
+        try
+        {
+            while (true)
+            {
+                var client = await _listener.AcceptTcpClientAsync();
+                if (Refuse)
+                {
+                    client.Dispose();
+                    continue;
+                }
+
+                var server = new TcpClient();
+                lock (_gate)
+                {
+                    _sockets.AddRange([client, server]);
+                }
+
+                pumps.Add(PumpAsync(client, server));
+            }
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            Cut();
+            await Task.WhenAll(pumps);
+        }
+    }
+
+    private async Task PumpAsync(TcpClient client, TcpClient server)
+    {
+        try
+        {
+            await server.ConnectAsync(IPAddress.Loopback, _target);
+            await Task.WhenAny(CopyAsync(client, server, () => false), CopyAsync(server, client, () => Swallow));
+        }
+        catch (Exception exception) when (exception is SocketException or IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            // Cut by the test, or by either side: both ends go.
+        }
+
+        client.Dispose();
+        server.Dispose();
+    }
+
+    private static async Task CopyAsync(TcpClient from, TcpClient to, Func<bool> swallow)
+    {
+        var buffer = new byte[16 * 1024];
+        try
+        {
+            for (int count; (count = await from.GetStream().ReadAsync(buffer)) > 0;)
+            {
+                if (!swallow())
+                {
+                    await to.GetStream().WriteAsync(buffer.AsMemory(0, count));
+                }
+            }
+        }
+        catch (Exception exception) when (exception is IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            // As above.
+        }
+    }
+}

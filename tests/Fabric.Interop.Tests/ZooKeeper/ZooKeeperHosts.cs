@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Fabric.Runtime;
+using Fabric.ZooKeeper.Server;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Fabric.Interop.Tests.ZooKeeper;
+
+/// <summary>A ZooKeeper server that a test starts, stops and starts again on the same data and port. Tick time 200 ms.</summary>
+internal interface IZooKeeperHost : IAsyncDisposable
+{
+    int Port { get; }
+
+    Task StartAsync();
+
+    /// <summary>Ends it as a crash does, as far as that is possible.</summary>
+    Task StopAsync();
+}
+
+/// <summary>Apache ZooKeeper of Debian's package.</summary>
+internal sealed class ApacheZooKeeper : IZooKeeperHost
+{
+    private const string Script = "/usr/share/zookeeper/bin/zkServer.sh";
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("fabric-zookeeper-").FullName;
+    private Process? _process;
+
+    public int Port { get; } = Ports.FindFree();
+
+    public async Task StartAsync()
+    {
+        Assert.That(File.Exists(Script), "Apache ZooKeeper is missing; run: apt-get install zookeeper");
+        var configuration = Path.Combine(_directory, "zoo.cfg");
+        await File.WriteAllTextAsync(configuration, $"""
+            tickTime=200
+            dataDir={_directory}/data
+            clientPort={Port}
+            clientPortAddress=127.0.0.1
+            admin.enableServer=false
+            extendedTypesEnabled=true
+            4lw.commands.whitelist=*
+            """);
+        var start = new ProcessStartInfo(Script, ["start-foreground", configuration])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["ZOO_LOG_DIR"] = _directory;
+        start.Environment["JVMFLAGS"] = "-Xmx128m -Dzookeeper.extendedTypesEnabled=true";
+        _process = Process.Start(start)!;
+        _process.OutputDataReceived += (_, _) => { };
+        _process.ErrorDataReceived += (_, _) => { };
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+        await Ports.WaitUntilListeningAsync(Port, StartLimit, () => _process.HasExited);
+    }
+
+    public async Task StopAsync()
+    {
+        if (_process is { } process)
+        {
+            process.Kill(entireProcessTree: true);
+            await process.WaitForExitAsync();
+            process.Dispose();
+            _process = null;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+}
+
+/// <summary>The embedded server, in this process.</summary>
+internal sealed class EmbeddedZooKeeper : IZooKeeperHost
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("fabric-embedded-").FullName;
+    private ZooKeeperServer? _server;
+
+    public int Port { get; private set; }
+
+    public async Task StartAsync()
+    {
+        _server = await ZooKeeperServer.StartAsync(
+            FabricRuntime.System,
+            new ZooKeeperServerOptions { DataDirectory = _directory, Port = Port, TickTime = TimeSpan.FromMilliseconds(200) },
+            NullLogger.Instance,
+            CancellationToken.None);
+        Port = _server.Port;
+    }
+
+    public async Task StopAsync()
+    {
+        if (_server is { } server)
+        {
+            _server = null;
+            await server.DisposeAsync();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+}
+
+internal static class Ports
+{
+    public static int FindFree()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    public static async Task WaitUntilListeningAsync(int port, TimeSpan limit, Func<bool> hasFailed)
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                using var probe = new TcpClient();
+                await probe.ConnectAsync(IPAddress.Loopback, port);
+                return;
+            }
+            catch (SocketException)
+            {
+                Assert.That(hasFailed() || clock.Elapsed > limit, Is.False, $"nothing listens on port {port}");
+                await Task.Delay(50);
+            }
+        }
+    }
+}
