@@ -1,0 +1,44 @@
+namespace Fabric.Grpc.Client;
+
+/// <summary>
+/// A call that a client has opened. One task writes, one reads. Disposing of a call that has not ended cancels it: the server sees
+/// it at once.
+/// </summary>
+public sealed class GrpcCall<TRequest, TResponse> : IAsyncDisposable
+{
+    private readonly ClientCallPipes _pipes;
+
+    internal GrpcCall(ClientCallPipes pipes, GrpcMethod<TRequest, TResponse> method, int messageBytesMax)
+    {
+        _pipes = pipes;
+        Requests = new GrpcWriter<TRequest>(pipes, method.RequestMarshaller);
+        Responses = new GrpcReader<TResponse>(pipes, method.ResponseMarshaller, messageBytesMax);
+        pipes.Start();
+    }
+
+    /// <summary>Where requests are written, in calls that stream them.</summary>
+    public GrpcWriter<TRequest> Requests { get; }
+
+    /// <summary>Where responses are read.</summary>
+    public GrpcReader<TResponse> Responses { get; }
+
+    /// <summary>The metadata that came with the status; empty before the responses have been read to their end.</summary>
+    public GrpcMetadata Trailers => _pipes.Trailers;
+
+    /// <summary>Waits for the response's metadata, which comes with or before the first message.</summary>
+    /// <exception cref="GrpcException">The call ended without.</exception>
+    public Task<GrpcMetadata> MetadataAsync(CancellationToken cancellationToken = default) => _pipes.MetadataAsync(cancellationToken);
+
+    /// <summary>Says that no request follows.</summary>
+    public void CompleteRequests() => _pipes.CompleteRequests();
+
+    /// <summary>Says that no request follows, and waits for the single response of a method that streams requests.</summary>
+    /// <exception cref="GrpcException">The call ended otherwise.</exception>
+    public async Task<TResponse> FinishAsync(CancellationToken cancellationToken = default)
+    {
+        CompleteRequests();
+        return await Responses.ReadSingleAsync(cancellationToken);
+    }
+
+    public ValueTask DisposeAsync() => _pipes.DisposeAsync();
+}
