@@ -280,7 +280,8 @@ public sealed class BrokerConnection
     }
 
     /// <summary>
-    /// Takes the next delivery that the writer has to send. When there is none, look at <see cref="Confirmed"/> after this call and then wait for <see cref="IConnectionSink.Wake"/>; no change is missed that way.
+    /// Takes the next delivery that the writer has to send. When there is none, look at <see cref="Confirmed"/> after this call and
+    /// then wait for <see cref="IConnectionSink.Wake"/>; no change is missed that way.
     /// </summary>
     public bool TryTakeDelivery(out Delivery delivery)
     {
@@ -325,7 +326,9 @@ public sealed class BrokerConnection
         }
     }
 
-    /// <summary>The journal is not ours any more, or has failed: its owner is told by the journal, the client by the loss of its connection.</summary>
+    /// <summary>
+    /// The journal is not ours any more, or has failed: its owner is told by the journal, the client by the loss of its connection.
+    /// </summary>
     internal static bool EndsService(Exception exception) => exception is NotMasterException or StoreException;
 
     public override string ToString() => $"connection {ConnectionId} from {RemoteAddress}";

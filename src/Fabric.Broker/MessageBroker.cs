@@ -32,7 +32,7 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
     /// <param name="logger">For what an operator should know.</param>
     public MessageBroker(
         FabricRuntime runtime, BrokerOptions options, IPayloadEditor payloads, IBrokerEvents? events, ILogger logger) =>
-        _surroundings = new BrokerSurroundings(runtime, options, payloads, events, logger);
+        _surroundings = new BrokerSurroundings(runtime, options, payloads, new EventQueue(events, _gate), logger);
 
     public BrokerOptions Options => _surroundings.Options;
 
@@ -70,7 +70,8 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
     }
 
     /// <summary>
-    /// Drops all connections, without an answer to anybody, and what is in memory only. Does nothing when it does not serve.
+    /// Drops all connections, without an answer to anybody, and what is in memory only. When it returns, no event is being told any
+    /// more. Does nothing when it does not serve.
     /// </summary>
     public void StopServing()
     {
@@ -80,7 +81,11 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
             (live, _live) = (_live, null);
         }
 
-        live?.Stop();
+        if (live is not null)
+        {
+            live.Stop();
+            _surroundings.Events.AwaitSilence();
+        }
     }
 
     /// <summary>Adds a connection. A live connection with the same id is closed first: its client has come back.</summary>

@@ -15,6 +15,8 @@ internal static class RecordKind
     /// <summary>Kinds from here on are the broker's; an unknown one was written by a later version and stops the replay.</summary>
     public const byte First = 16;
 
-    /// <summary>Flag of <see cref="Message"/> and <see cref="Acknowledged"/>: takes effect at the next <see cref="TransactionCommitted"/>.</summary>
+    /// <summary>
+    /// Flag of <see cref="Message"/> and <see cref="Acknowledged"/>: takes effect at the next <see cref="TransactionCommitted"/>.
+    /// </summary>
     public const byte InTransaction = 1;
 }

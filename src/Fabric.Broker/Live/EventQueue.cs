@@ -2,7 +2,8 @@ namespace Fabric.Broker.Live;
 
 /// <summary>
 /// Carries events out of the broker's lock in the order in which they happened. Whoever finds some waiting tells them, one
-/// thread at a time; so when a call returns, its own events have been heard.
+/// thread at a time; so when a call returns, its own events have been heard. One queue for all masterships, so that the listener
+/// never hears two of them at once.
 /// Lock order: <see cref="_telling"/> before the broker's lock.
 /// </summary>
 internal sealed class EventQueue(IBrokerEvents? listener, Lock gate)
@@ -52,6 +53,17 @@ internal sealed class EventQueue(IBrokerEvents? listener, Lock gate)
         _waiting = 0;
     }
 
+    /// <summary>Without the broker's lock: returns when no other thread is telling an event.</summary>
+    public void AwaitSilence()
+    {
+        if (!_telling.IsHeldByCurrentThread)
+        {
+            lock (_telling)
+            {
+            }
+        }
+    }
+
     /// <summary>Without the broker's lock: tells what waits.</summary>
     public void Drain()
     {
@@ -83,8 +95,8 @@ internal sealed class EventQueue(IBrokerEvents? listener, Lock gate)
     {
         lock (gate)
         {
-            var found = _events.TryDequeue(out next);
-            return found;
+            _waiting = Math.Max(0, _events.Count - 1);
+            return _events.TryDequeue(out next);
         }
     }
 

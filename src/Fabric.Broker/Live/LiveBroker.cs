@@ -21,6 +21,7 @@ internal sealed partial class LiveBroker
 
     private readonly BrokerIndex _index;
     private readonly List<LiveQueue> _dirty = [];
+    private readonly List<LiveQueue> _applied = [];
     private readonly List<BrokerConnection> _awaitingConfirm = [];
     private readonly AcknowledgedRecord _acknowledged = new();
     private long _memorySequence;
@@ -38,7 +39,7 @@ internal sealed partial class LiveBroker
         Options = surroundings.Options;
         Payloads = surroundings.Payloads;
         Logger = surroundings.Logger;
-        Events = new EventQueue(surroundings.Events, gate);
+        Events = surroundings.Events;
         Confirmed = confirmed.Value;
         _memorySequence = MemorySequenceBase | ((epoch.Value & MemorySequenceEpochMask) << MemorySequenceEpochShift);
         _nextQueueId = index.NextQueueId;
@@ -96,6 +97,13 @@ internal sealed partial class LiveBroker
         }
 
         Confirmed = applied.Value;
+        foreach (var queue in _applied)
+        {
+            queue.Applied = false;
+            MarkDirty(queue);
+        }
+
+        _applied.Clear();
         PublishDeferred();
         ForgetTracks();
         for (var i = _awaitingConfirm.Count - 1; i >= 0; i--)
@@ -132,6 +140,7 @@ internal sealed partial class LiveBroker
 
             _connections.Clear();
             _dirty.Clear();
+            _applied.Clear();
             Events.Clear();
             ReleaseRoomWaiters();
         }
@@ -145,6 +154,19 @@ internal sealed partial class LiveBroker
         {
             queue.Dirty = true;
             _dirty.Add(queue);
+        }
+    }
+
+    /// <summary>
+    /// Notes that a queue has something new that may be shown when the batch has been applied, and not when somebody else's turn ends
+    /// in between.
+    /// </summary>
+    public void MarkApplied(LiveQueue queue)
+    {
+        if (!queue.Applied)
+        {
+            queue.Applied = true;
+            _applied.Add(queue);
         }
     }
 
@@ -201,7 +223,7 @@ internal sealed partial class LiveBroker
 
 /// <summary>What a broker is given by its owner.</summary>
 internal sealed record BrokerSurroundings(
-    FabricRuntime Runtime, BrokerOptions Options, IPayloadEditor Payloads, IBrokerEvents? Events, ILogger Logger);
+    FabricRuntime Runtime, BrokerOptions Options, IPayloadEditor Payloads, EventQueue Events, ILogger Logger);
 
 /// <summary>
 /// One possession of the broker's lock. Its end dispatches, gives up the lock, and only then wakes writers, closes

@@ -28,6 +28,9 @@ internal sealed partial class LiveQueue(LiveBroker broker, DestinationName name,
     /// <summary>Waits to be looked at when the lock is given up.</summary>
     public bool Dirty { get; set; }
 
+    /// <summary>Got something that the next flush shows.</summary>
+    public bool Applied { get; set; }
+
     /// <summary>The consumer that gets everything, null when all are equal.</summary>
     public BrokerConsumer? Exclusive { get; private set; }
 
@@ -43,7 +46,7 @@ internal sealed partial class LiveQueue(LiveBroker broker, DestinationName name,
         index.Observer = this;
     }
 
-    void IQueueObserver.EntryAdded() => broker.MarkDirty(this);
+    void IQueueObserver.EntryAdded() => broker.MarkApplied(this);
 
     void IQueueObserver.EntryRemoved(in QueueEntry entry)
     {

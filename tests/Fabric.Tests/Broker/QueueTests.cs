@@ -30,4 +30,19 @@ public sealed class QueueTests
         bench.Journal.Commit();
         Assert.That(bench.Statistics(BrokerBench.Q), Is.EqualTo(new DestinationStatistics(BrokerBench.Q, 0, 1, 1, 0, 1, 0)));
     }
+
+    [Test]
+    public async Task A_call_between_apply_and_flush_neither_shows_the_batch_early_nor_forgets_to_show_it()
+    {
+        await using var bench = new BrokerBench();
+        var client = bench.Connect();
+        client.Consume();
+        bench.Journal.BeforeFlush = () =>
+        {
+            client.Connection.AddSession(2);
+            Assert.That(client.Receive(), Is.Empty, "shown before the batch was flushed");
+        };
+        client.SendCommitted("m");
+        Assert.That(client.ReceiveTexts(), Is.EqualTo(new[] { "m" }));
+    }
 }

@@ -35,6 +35,9 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
 
     public Position Applied { get; private set; } = new(64);
 
+    /// <summary>What other threads do when a batch has been applied and not yet been flushed.</summary>
+    public Action? BeforeFlush { get; set; }
+
     /// <summary>Reads of bodies that were asked for while a test forbids them.</summary>
     public Func<Position, bool>? ReadFails { get; set; }
 
@@ -111,6 +114,7 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
             }
         }
 
+        BeforeFlush?.Invoke();
         machine.Flush(Applied);
     }
 
