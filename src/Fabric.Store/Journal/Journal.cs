@@ -184,6 +184,12 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     private static Journal Open(FabricRuntime runtime, JournalOptions options, IStateMachine stateMachine, IJournalObserver observer)
     {
         var disk = runtime.Disk;
+        if (!disk.DirectoryExists(options.Directory))
+        {
+            disk.CreateDirectory(options.Directory);
+            disk.SyncDirectory(Path.GetDirectoryName(options.Directory) ?? options.Directory);
+        }
+
         var directoryLock = disk.LockDirectory(options.Directory);
         var segments = new SegmentSet(disk);
         try

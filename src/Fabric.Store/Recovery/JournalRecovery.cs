@@ -181,6 +181,12 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
 
             if (next is null)
             {
+                // A batch that ends before a checkpoint was synced with its mark; what comes later only overwrites that.
+                if (at == start && at > all[i].First && scan.IsZeroAt(at))
+                {
+                    throw new SegmentCorruptException(all[i].Path, at, "there is a checkpoint of this position, but nothing was written here");
+                }
+
                 ExamineTail(scan, all[i], at);
             }
         }

@@ -49,17 +49,17 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
 
     public SyncMark? MarkAt(Position position)
     {
-        segments.Pin(segment);
-        try
-        {
-            Span<byte> bytes = stackalloc byte[SyncMark.Bytes];
-            var count = segment.File!.Read(bytes, segment.OffsetOf(position));
-            return SyncMark.Read(bytes[..count], position);
-        }
-        finally
-        {
-            segments.Release(segment);
-        }
+        Span<byte> bytes = stackalloc byte[SyncMark.Bytes];
+        ReadMark(position, bytes);
+        return SyncMark.Read(bytes, position);
+    }
+
+    /// <summary>Whether neither a record nor a mark was ever written at the position.</summary>
+    public bool IsZeroAt(Position position)
+    {
+        Span<byte> bytes = stackalloc byte[SyncMark.Bytes];
+        ReadMark(position, bytes);
+        return !bytes.ContainsAnyExcept((byte)0);
     }
 
     /// <summary>
@@ -89,6 +89,19 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
             }
 
             return remains;
+        }
+        finally
+        {
+            segments.Release(segment);
+        }
+    }
+
+    private void ReadMark(Position position, Span<byte> bytes)
+    {
+        segments.Pin(segment);
+        try
+        {
+            segment.File!.Read(bytes, segment.OffsetOf(position));
         }
         finally
         {

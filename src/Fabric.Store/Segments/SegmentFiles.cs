@@ -78,7 +78,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
         var capacity = Math.Max(segmentBytes, bytes);
         var spare = capacity == segmentBytes ? TakeSpare() : null;
         var path = spare ?? NextSparePath();
-        var file = spare is null ? CreateZeroed(path, Segment.FileBytes(capacity)) : disk.Open(path, DiskFileMode.Open);
+        var file = spare is null ? CreateNow(path, Segment.FileBytes(capacity)) : disk.Open(path, DiskFileMode.Open);
         var segment = new Segment(path, first, capacity) { File = file };
         WriteHeader(segment, cut: null);
         Rename(segment);
@@ -162,6 +162,14 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
         Span<byte> page = stackalloc byte[SegmentHeader.Bytes];
         new SegmentHeader(segment.First, segment.Capacity, cut).Write(page);
         segment.File!.Write(page, 0);
+    }
+
+    /// <summary>A file for immediate use: it must not be lost together with its name when its first records are synced.</summary>
+    private IDiskFile CreateNow(string path, long length)
+    {
+        var file = CreateZeroed(path, length);
+        disk.SyncDirectory(directory);
+        return file;
     }
 
     /// <summary>Writes a file full of zeros and syncs it in slices, so that the journal's own syncs do not queue behind all of it.</summary>

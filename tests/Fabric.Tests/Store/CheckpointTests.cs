@@ -1,0 +1,152 @@
+using Fabric.Store;
+using Fabric.Store.Journal;
+
+namespace Fabric.Tests.Store;
+
+[TestFixture]
+internal sealed class CheckpointTests
+{
+    private const string Home = "/journal";
+
+    [Test]
+    public async Task State_from_a_checkpoint_and_replay_equals_state_from_replay_alone()
+    {
+        var disk = new CrashDisk();
+        await using (var opened = await OpenAsync(disk, new Numbers()))
+        {
+            opened.BecomeMaster();
+            await opened.AppendAppliedAsync(0, 3000);
+            await Opened.UntilAsync(() => Checkpoints(disk).Length > 0, "a checkpoint was written");
+            disk = disk.Clone(); // as after a kill: something is behind the last checkpoint
+        }
+
+        await using (var withCheckpoint = await OpenAsync(disk.Clone(), new Numbers()))
+        {
+            Assert.That(withCheckpoint.Journal.Applied, Is.GreaterThan(Position.Zero));
+            withCheckpoint.Journal.AdvanceCommitted(withCheckpoint.Journal.End);
+            await Opened.UntilAsync(() => withCheckpoint.Numbers.Applied.Count == 3000, "all is applied");
+            Assert.That(withCheckpoint.Numbers.Positions, Has.Count.LessThan(3000), "most of it came from the checkpoint");
+            Assert.That(withCheckpoint.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 3000)));
+        }
+
+        foreach (var name in Checkpoints(disk))
+        {
+            disk.Delete(Path.Combine(Home, name));
+        }
+
+        await using var replayed = await OpenAsync(disk, new Numbers());
+        replayed.Journal.AdvanceCommitted(replayed.Journal.End);
+        await Opened.UntilAsync(() => replayed.Numbers.Applied.Count == 3000, "all is applied");
+        Assert.That(replayed.Numbers.Positions, Has.Count.EqualTo(3000));
+        Assert.That(replayed.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 3000)));
+    }
+
+    [Test]
+    public async Task An_orderly_end_leaves_nothing_to_replay()
+    {
+        var disk = new CrashDisk();
+        await using (var opened = await Opened.OpenAsync(Home, disk))
+        {
+            opened.BecomeMaster();
+            await opened.AppendAppliedAsync(0, 100);
+        }
+
+        await using var again = await Opened.OpenAsync(Home, disk);
+        Assert.That(again.Journal.Applied, Is.EqualTo(again.Journal.End));
+        Assert.That(again.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 100)));
+        Assert.That(again.Numbers.Positions, Is.Empty);
+    }
+
+    [Test]
+    public async Task Damage_to_the_newest_checkpoint_costs_replay_only()
+    {
+        var disk = new CrashDisk();
+        await using (var opened = await OpenAsync(disk, new Numbers { Oldest = null }))
+        {
+            opened.Journal.SetRetention(new Position(long.MaxValue));
+            opened.BecomeMaster();
+            for (var round = 0; round < 5; round++)
+            {
+                await opened.AppendAppliedAsync(round * 1000, 1000);
+                await Opened.UntilAsync(() => Checkpoints(disk).Length >= Math.Min(round + 1, 2), "a checkpoint was written");
+            }
+        }
+
+        Assert.That(Checkpoints(disk), Has.Length.EqualTo(2));
+        var newest = Path.Combine(Home, Checkpoints(disk)[^1]);
+        var bytes = disk.ReadAll(newest);
+        bytes[^20] ^= 1;
+        disk.WriteAll(newest, bytes);
+        await using var again = await OpenAsync(disk, new Numbers());
+        again.Journal.AdvanceCommitted(again.Journal.End);
+        await Opened.UntilAsync(() => again.Numbers.Applied.Count == 5000, "all is applied");
+        Assert.That(again.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 5000)));
+    }
+
+    [Test]
+    public async Task A_checkpoint_without_the_records_it_was_made_of_is_damage()
+    {
+        var disk = new CrashDisk();
+        await using (var opened = await Opened.OpenAsync(Home, disk))
+        {
+            opened.BecomeMaster();
+            await opened.AppendAppliedAsync(0, 100);
+        }
+
+        var segment = Path.Combine(Home, "journal-00000000000000000000.seg");
+        var bytes = disk.ReadAll(segment);
+        bytes.AsSpan(4096 + 2000).Clear();
+        disk.WriteAll(segment, bytes);
+        Assert.ThrowsAsync<SegmentCorruptException>(() => Opened.OpenAsync(Home, disk));
+    }
+
+    [Test]
+    public async Task Segments_that_nobody_needs_are_recycled_and_system_records_outlive_them()
+    {
+        var disk = new CrashDisk();
+        var most = 0;
+        await using (var opened = await OpenAsync(disk, new Numbers { Oldest = null }))
+        {
+            opened.BecomeMaster();
+            for (var round = 0; round < 40; round++)
+            {
+                await opened.AppendAppliedAsync(round * 500, 500);
+                opened.Journal.SetRetention(opened.Journal.End);
+                most = Math.Max(most, disk.ListFiles(Home).Count);
+            }
+
+            await Opened.UntilAsync(() => opened.Journal.First > Position.Zero, "old segments are gone");
+        }
+
+        // 2.3 MB were written in segments of 64 KiB: 36 of them without cleaning.
+        Assert.That(most, Is.LessThan(20));
+        await using var again = await OpenAsync(disk, new Numbers());
+        Assert.That(again.Journal.First, Is.GreaterThan(new Position(1024 * 1024)));
+        Assert.That(again.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 20_000)));
+        Assert.That(again.Journal.SystemRecords.Select(record => (record.Position, record.Kind, record.Body.Length)), Is.EqualTo(new[] { (Position.Zero, Opened.EpochKind, 24) }));
+        Assert.Throws<PositionCleanedException>(() => again.Journal.CopyRecords(Position.Zero, new byte[100]));
+        Assert.That(again.Journal.Failure, Is.Null);
+    }
+
+    [Test]
+    public async Task What_is_live_or_missing_elsewhere_is_kept([Values] bool live)
+    {
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk, new Numbers { Oldest = live ? new Position(100_000) : null });
+        opened.Journal.SetRetention(live ? new Position(long.MaxValue) : new Position(100_000));
+        opened.BecomeMaster();
+        for (var round = 0; round < 20; round++)
+        {
+            await opened.AppendAppliedAsync(round * 500, 500);
+        }
+
+        await Opened.UntilAsync(() => opened.Journal.First > Position.Zero, "the oldest segment is gone");
+        Assert.That(opened.Journal.First, Is.LessThanOrEqualTo(new Position(100_000)));
+    }
+
+    private static Task<Opened> OpenAsync(CrashDisk disk, Numbers numbers) =>
+        Opened.OpenAsync(Home, disk, numbers, with: options => options with { CheckpointBytes = 64 * 1024 });
+
+    private static string[] Checkpoints(CrashDisk disk) =>
+        [.. disk.ListFiles(Home).Where(name => name.StartsWith("checkpoint-", StringComparison.Ordinal))];
+}
