@@ -212,7 +212,9 @@ public sealed partial class FabricRegistry
 
     private async Task<T> AskAsync<T>(Func<ZooKeeperClient, Task<T>> request)
     {
-        var client = _client ?? throw new RegistryUnavailableException($"the registry at {ConnectString} is away");
+        var client = _client is { State: KeeperState.SyncConnected } connected
+            ? connected
+            : throw new RegistryUnavailableException($"the registry at {ConnectString} is away");
         try
         {
             return await request(client);

@@ -23,6 +23,7 @@ internal sealed class Reconciler : IAsyncDisposable
     private Task _loop = Task.CompletedTask;
     private readonly Lock _gate = new();
     private List<TaskCompletionSource> _waiting = [];
+    private CancellationTokenSource? _current;
 
     /// <param name="registry">Whose session matters.</param>
     /// <param name="name">For people.</param>
@@ -78,7 +79,19 @@ internal sealed class Reconciler : IAsyncDisposable
         Answer(Take(), new RegistryUnavailableException($"{_name} has ended"));
     }
 
-    private void OnSessionChanged(RegistrySession session) => _signal.Set();
+    /// <summary>A request that is made while there is no connection waits for one; a pass must not: its owner has to hear of the loss.</summary>
+    private void OnSessionChanged(RegistrySession session)
+    {
+        if (!session.IsConnected)
+        {
+            lock (_gate)
+            {
+                _current?.Cancel();
+            }
+        }
+
+        _signal.Set();
+    }
 
     private async Task RunAsync()
     {
@@ -105,14 +118,26 @@ internal sealed class Reconciler : IAsyncDisposable
     /// <returns>Why it failed; null when it did not.</returns>
     private async Task<Exception?> TryPassAsync()
     {
+        using var current = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+        lock (_gate)
+        {
+            _current = current;
+        }
+
         try
         {
-            await _pass(_stopping.Token);
+            if (!_registry.Session.IsConnected)
+            {
+                current.Cancel(); // lost before the handler could know of this pass
+            }
+
+            await _pass(current.Token);
             return null;
         }
-        catch (OperationCanceledException exception) when (_stopping.IsCancellationRequested)
+        catch (OperationCanceledException exception) when (current.IsCancellationRequested)
         {
-            return exception;
+            // The loss of the connection has woken us again, or we stop.
+            return new RegistryUnavailableException($"the registry at {_registry.ConnectString} is away", exception);
         }
         catch (RegistryFencedException exception)
         {
@@ -126,6 +151,13 @@ internal sealed class Reconciler : IAsyncDisposable
                 exception is RegistryUnavailableException ? LogLevel.Debug : LogLevel.Warning, "{Name}: {Reason}", _name, exception.Message);
             _retry.Change(RetryPause, Timeout.InfiniteTimeSpan);
             return exception;
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _current = null;
+            }
         }
     }
 

@@ -99,7 +99,6 @@ public sealed class ContainerPresence : IAsyncDisposable
             _written = null;
         }
 
-        await TakeNameAsync(session, cancellationToken);
         var provision = _provision;
         if (_written != provision)
         {
@@ -107,6 +106,9 @@ public sealed class ContainerPresence : IAsyncDisposable
             await _registry.PutAsync(ZnodePaths.ProvisionResult(_registration.Name), provision.Result, cancellationToken);
             _written = provision;
         }
+
+        // Last, so that nobody takes what an earlier process of this name reported for the state of a living one.
+        await TakeNameAsync(session, cancellationToken);
     }
 
     private async Task WriteFactsAsync(CancellationToken cancellationToken)

@@ -14,10 +14,16 @@ public sealed record BrokerProfile
     /// <summary>The kind whose replicas hold copies of one journal.</summary>
     public const string Replicated = "Replicated";
 
+    /// <summary>The kind with one copy.</summary>
+    public const string StandAlone = "StandAlone";
+
     /// <summary>The broker's name.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The profile that is written; null for one of the broker's name.</summary>
+    /// <summary>
+    /// The profile that is written; null for one of the broker's name, or <c>mq-broker-GROUP.NAME</c> when that name belongs to a profile
+    /// that is no broker's (a broker may be called <c>default</c>).
+    /// </summary>
     public string? Profile { get; init; }
 
     /// <summary>Its parent; null for <c>mq-replicated</c> or <c>mq-base</c>, by kind.</summary>
@@ -66,8 +72,8 @@ public sealed record BrokerProfile
             throw new RegistryContentException($"version {Version} does not exist");
         }
 
-        var profile = Profile ?? Name;
         var pid = PidPrefix + Name;
+        var profile = Profile ?? await DefaultProfileAsync(profiles, pid, cancellationToken);
         var parent = ParentProfile ?? (Kind == Replicated ? "mq-replicated" : "mq-base");
         if (await profiles.TryReadAsync(Version, parent, cancellationToken) is null)
         {
@@ -81,6 +87,12 @@ public sealed record BrokerProfile
         await profiles.WritePidAsync(Version, profile, pid, properties, cancellationToken);
         return profile;
     }
+
+    private async Task<string> DefaultProfileAsync(ProfileStore profiles, string pid, CancellationToken cancellationToken) =>
+        await profiles.ExistsAsync(Version, Name, cancellationToken)
+        && await profiles.TryReadPidAsync(Version, Name, pid, cancellationToken) is null
+            ? $"mq-broker-{Group ?? "default"}.{Name}"
+            : Name;
 
     private async Task<PropertiesFile> TemplateAsync(ProfileStore profiles, string parent, CancellationToken cancellationToken)
     {
