@@ -1,6 +1,5 @@
 using System.Globalization;
 using Fabric.Grpc.Wire;
-using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
@@ -12,16 +11,9 @@ internal sealed class CallDispatcher(
     IReadOnlyDictionary<string, Func<ServerCallPipes, GrpcServerOptions, Task>> bodies,
     GrpcServerOptions options,
     ILogger logger,
-    CancellationToken stopping) : IHttpApplication<HttpContext>
+    CancellationToken stopping)
 {
-    public HttpContext CreateContext(IFeatureCollection contextFeatures) => new DefaultHttpContext(contextFeatures);
-
-    public void DisposeContext(HttpContext context, Exception? exception)
-    {
-        // The context holds nothing but Kestrel's own features.
-    }
-
-    public async Task ProcessRequestAsync(HttpContext context)
+    public async Task DispatchAsync(HttpContext context)
     {
         if (!HttpMethods.IsPost(context.Request.Method))
         {

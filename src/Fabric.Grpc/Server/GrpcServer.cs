@@ -1,34 +1,32 @@
 using System.Net;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
 
 namespace Fabric.Grpc.Server;
 
 /// <summary>
-/// A gRPC server on HTTP/2 in clear text: Kestrel without a host around it, so that it starts fast, stays small and writes to no
-/// console. Thread-safe.
+/// A gRPC server on HTTP/2 in clear text: Kestrel in the emptiest of hosts, without logging, configuration, console or signals, which
+/// belong to the program around it. Thread-safe.
 /// </summary>
 public sealed class GrpcServer : IAsyncDisposable
 {
-    private readonly KestrelServer _kestrel;
+    private readonly WebApplication _host;
     private readonly CancellationTokenSource _stopping;
     private readonly GrpcServerOptions _options;
     private int _disposed;
 
-    private GrpcServer(KestrelServer kestrel, CancellationTokenSource stopping, GrpcServerOptions options, string host, int port)
+    private GrpcServer(WebApplication host, CancellationTokenSource stopping, GrpcServerOptions options, int port)
     {
-        (_kestrel, _stopping, _options) = (kestrel, stopping, options);
-        (Host, Port) = (host, port);
+        (_host, _stopping, _options) = (host, stopping, options);
+        Port = port;
     }
-
-    /// <summary>The host as it was given.</summary>
-    public string Host { get; }
 
     /// <summary>The port that is bound.</summary>
     public int Port { get; }
@@ -52,15 +50,15 @@ public sealed class GrpcServer : IAsyncDisposable
         options ??= new GrpcServerOptions();
         var stopping = new CancellationTokenSource();
         var bodies = services.SelectMany(service => service.Bodies).ToDictionary(StringComparer.Ordinal);
-        var kestrel = Create(await ResolveAsync(host, cancellationToken), port, options);
+        var application = Build(await ResolveAsync(host, cancellationToken), port, options);
+        application.Run(new CallDispatcher(bodies, options, logger ?? NullLogger.Instance, stopping.Token).DispatchAsync);
         try
         {
-            await kestrel.StartAsync(
-                new CallDispatcher(bodies, options, logger ?? NullLogger.Instance, stopping.Token), cancellationToken);
+            await application.StartAsync(cancellationToken);
         }
         catch (Exception exception)
         {
-            kestrel.Dispose();
+            await application.DisposeAsync();
             stopping.Dispose();
             if (exception is not IOException)
             {
@@ -71,8 +69,7 @@ public sealed class GrpcServer : IAsyncDisposable
             throw new IOException($"cannot listen on {host}:{port}: {reason}", exception);
         }
 
-        var address = kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        return new GrpcServer(kestrel, stopping, options, host, BindingAddress.Parse(address).Port);
+        return new GrpcServer(application, stopping, options, BindingAddress.Parse(application.Urls.First()).Port);
     }
 
     /// <summary>
@@ -88,15 +85,33 @@ public sealed class GrpcServer : IAsyncDisposable
 
         await _stopping.CancelAsync();
         using var limit = new CancellationTokenSource(_options.StopLimit, _options.Time);
-        await _kestrel.StopAsync(limit.Token);
-        _kestrel.Dispose();
+        await _host.StopAsync(limit.Token);
+        await _host.DisposeAsync();
         _stopping.Dispose();
     }
 
-    private static KestrelServer Create(IPAddress? address, int port, GrpcServerOptions options)
+    private static WebApplication Build(IPAddress? address, int port, GrpcServerOptions options)
     {
-        var kestrel = new KestrelServerOptions { AddServerHeader = false };
-        var limits = kestrel.Limits;
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            Limit(kestrel.Limits, options);
+            if (address is null)
+            {
+                kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
+            }
+            else
+            {
+                kestrel.Listen(address, port, listen => listen.Protocols = HttpProtocols.Http2);
+            }
+        });
+        return builder.Build();
+    }
+
+    private static void Limit(KestrelServerLimits limits, GrpcServerOptions options)
+    {
         limits.MaxConcurrentConnections = options.ConnectionsMax;
         limits.MaxRequestBodySize = null; // a stream has no size
         limits.MinRequestBodyDataRate = null; // and may be silent for hours
@@ -106,17 +121,6 @@ public sealed class GrpcServer : IAsyncDisposable
         limits.Http2.MaxStreamsPerConnection = options.CallsPerConnectionMax;
         limits.Http2.KeepAlivePingDelay = options.KeepAlivePingDelay;
         limits.Http2.KeepAlivePingTimeout = options.KeepAlivePingTimeout;
-        if (address is null)
-        {
-            kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
-        }
-        else
-        {
-            kestrel.Listen(new IPEndPoint(address, port), listen => listen.Protocols = HttpProtocols.Http2);
-        }
-
-        var transport = new SocketTransportFactory(Options.Create(new SocketTransportOptions()), NullLoggerFactory.Instance);
-        return new KestrelServer(Options.Create(kestrel), transport, NullLoggerFactory.Instance);
     }
 
     /// <returns>Null for all addresses of the machine.</returns>
@@ -142,5 +146,13 @@ public sealed class GrpcServer : IAsyncDisposable
         {
             throw new IOException($"cannot listen on {host}: {exception.Message}", exception);
         }
+    }
+
+    /// <summary>In place of the console's lifetime, which would stop the server on signals that the program handles itself.</summary>
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

@@ -93,6 +93,30 @@ internal sealed class GrpcLinkFollowTests : GrpcLinkFixture
     }
 
     [Test]
+    public async Task A_batch_in_step_with_its_acknowledgement_allocates_next_to_nothing()
+    {
+        const int Warm = 50;
+        const int Batches = 400;
+        Peer.OnFollow = async (_, stream, token) =>
+        {
+            var buffer = new byte[BatchBytes];
+            do
+            {
+                await stream.WriteAsync(
+                    Frame(FollowFrameKind.Batch) with { Records = new ReadOnlySequence<byte>(buffer) }, token);
+            }
+            while (await stream.ReadAsync(token) is not null);
+        };
+
+        await using var stream = await SlaveLink.FollowAsync(Address, Hello, CancellationToken.None);
+        await TakeAsync(stream, Warm);
+        var before = GC.GetTotalAllocatedBytes(precise: true);
+        await TakeAsync(stream, Batches);
+        var allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
+        Assert.That(allocated, Is.LessThan((long)Batches * BatchBytes / 10), "of what went over the wire, on both sides together");
+    }
+
+    [Test]
     public async Task The_token_of_the_opening_ends_the_opening_only()
     {
         using var opening = new CancellationTokenSource();
@@ -144,6 +168,15 @@ internal sealed class GrpcLinkFollowTests : GrpcLinkFixture
         Assert.That(failure.Refused, Is.False);
         Assert.ThrowsAsync<ReplicaLinkException>(
             async () => await stream.AcknowledgeAsync(new FollowAck(new Epoch(7), default, default), CancellationToken.None));
+    }
+
+    private static async Task TakeAsync(IFollowStream stream, int count)
+    {
+        for (var number = 0; number < count; number++)
+        {
+            Assert.That((await stream.ReadAsync(CancellationToken.None))?.Kind, Is.EqualTo(FollowFrameKind.Batch));
+            await stream.AcknowledgeAsync(new FollowAck(new Epoch(7), default, default), CancellationToken.None);
+        }
     }
 
     private static async Task ReadAllAsync(ISlaveStream stream, List<FollowAck> acknowledged, CancellationToken cancellationToken)
