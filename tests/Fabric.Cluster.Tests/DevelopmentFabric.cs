@@ -1,0 +1,127 @@
+using System.Text.Json;
+
+namespace Fabric.Cluster.Tests;
+
+/// <summary>
+/// Three replicated brokers as a user has them: made by <c>deploy/up</c> in a directory and on ports of their own, looked at and
+/// steered by <c>deploy/fabric</c>, ended by <c>deploy/down</c>.
+/// </summary>
+internal sealed class DevelopmentFabric : IAsyncDisposable
+{
+    private static readonly TimeSpan UpLimit = TimeSpan.FromMinutes(3);
+    private static readonly string Root = FindRoot();
+
+    private readonly string _data = Directory.CreateTempSubdirectory("fabric-cluster-").FullName;
+    private readonly int _portOffset;
+    private readonly string? _zooKeeper;
+
+    private DevelopmentFabric(int portOffset, string? zooKeeper)
+    {
+        _portOffset = portOffset;
+        _zooKeeper = zooKeeper;
+    }
+
+    /// <summary>The registry that its clients ask.</summary>
+    public string ZooKeeper => _zooKeeper ?? $"localhost:{2181 + _portOffset}";
+
+    /// <summary>What a client that knows nothing but the three addresses connects to.</summary>
+    public string FailoverUrl =>
+        $"failover:({string.Join(',', Enumerable.Range(0, 3).Select(i => $"tcp://localhost:{61616 + _portOffset + i}"))})";
+
+    public string DiscoveryUrl => $"discovery:(fabric:default?zookeeper={ZooKeeper})";
+
+    /// <param name="portOffset">Keeps fabrics of different tests, and a developer's own, apart.</param>
+    /// <param name="zooKeeper">An ensemble that runs already; null for the embedded registry.</param>
+    public static async Task<DevelopmentFabric> StartAsync(int portOffset, string? zooKeeper = null)
+    {
+        var fabric = new DevelopmentFabric(portOffset, zooKeeper);
+        try
+        {
+            await fabric.UpAsync();
+            return fabric;
+        }
+        catch
+        {
+            await fabric.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async Task<Outcome> UpAsync()
+    {
+        string[] registry = _zooKeeper is null ? [] : ["--zookeeper", _zooKeeper];
+        var outcome = await Processes.RunAsync(
+            Path.Combine(Root, "deploy", "up"),
+            ["--data", _data, "--port-offset", $"{_portOffset}", .. registry],
+            UpLimit);
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+        return outcome;
+    }
+
+    /// <summary>Runs a command of the CLI against this fabric.</summary>
+    public Task<Outcome> CliAsync(params string[] arguments) => Processes.RunAsync(
+        Path.Combine(Root, "deploy", "fabric"), [.. arguments, "--zookeeper", ZooKeeper], TimeSpan.FromMinutes(1));
+
+    /// <summary>What <c>cluster-list -o json</c> shows of broker <c>default</c>.</summary>
+    public async Task<ClusterRow> ClusterAsync()
+    {
+        var outcome = await CliAsync("cluster-list", "-o", "json");
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+        using var document = JsonDocument.Parse(outcome.Output);
+        var row = document.RootElement.EnumerateArray().First(row =>
+            row.GetProperty("broker").GetString() == "default");
+        return new ClusterRow(
+            row.GetProperty("epoch").ValueKind == JsonValueKind.Number ? row.GetProperty("epoch").GetInt64() : 0,
+            row.GetProperty("master").GetString(),
+            [.. row.GetProperty("slaves").EnumerateArray().Select(slave => new SlaveRow(
+                slave.GetProperty("container").GetString()!,
+                slave.GetProperty("inSync").ValueKind == JsonValueKind.True))],
+            [.. row.GetProperty("services").EnumerateArray().Select(service => service.GetString()!)]);
+    }
+
+    /// <summary>Waits until one master leads and all others are in sync.</summary>
+    public Task<ClusterRow> HealthyAsync(TimeSpan limit) => Processes.EventuallyAsync(
+        ClusterAsync,
+        row => row.Master is not null && row.Services.Count == 1 && row.Slaves.Count == 2 && row.Slaves.All(slave => slave.InSync),
+        limit,
+        "one master, two slaves in sync, one service");
+
+    public async Task<int> ProcessIdAsync(string container)
+    {
+        var outcome = await CliAsync("container-list", "-o", "json");
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+        using var document = JsonDocument.Parse(outcome.Output);
+        return document.RootElement.EnumerateArray()
+            .First(row => row.GetProperty("container").GetString() == container)
+            .GetProperty("pid").GetInt32();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        var outcome = await Processes.RunAsync(
+            Path.Combine(Root, "deploy", "down"), ["--data", _data, "--wipe"], TimeSpan.FromMinutes(1));
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+        Directory.Delete(_data, recursive: true);
+    }
+
+    private static string FindRoot()
+    {
+        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
+        {
+            if (File.Exists(Path.Combine(directory.FullName, "Fabric.sln")))
+            {
+                return directory.FullName;
+            }
+        }
+
+        throw new InvalidOperationException("the tests run outside a checkout");
+    }
+}
+
+internal sealed record ClusterRow(long Epoch, string? Master, IReadOnlyList<SlaveRow> Slaves, IReadOnlyList<string> Services)
+{
+    public override string ToString() =>
+        $"epoch {Epoch}, master {Master}, slaves {string.Join(',', Slaves)}, services {string.Join(',', Services)}";
+}
+
+internal sealed record SlaveRow(string Container, bool InSync);
