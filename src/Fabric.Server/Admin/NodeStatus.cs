@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace Fabric.Server.Admin;
@@ -110,8 +112,15 @@ internal sealed record HealthReport(bool Ok, IReadOnlyList<HealthCheck> Checks);
 /// <summary>RFC 9457 problem details.</summary>
 internal sealed record Problem(string Type, string Title, int Status);
 
+/// <summary>How the bodies are written: for people too, so indented, and without escapes that only HTML would need.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(NodeStatus))]
 [JsonSerializable(typeof(HealthReport))]
 [JsonSerializable(typeof(Problem))]
-internal sealed partial class AdminJson : JsonSerializerContext;
+internal sealed partial class AdminJson : JsonSerializerContext
+{
+    public static AdminJson Readable { get; } = new(new JsonSerializerOptions(Default!.Options)
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+}

@@ -33,9 +33,9 @@ internal static class Application
     {
         Daemon.KeepFilesPrivate();
         using var directory = NodeDirectory.Take(FabricRuntime.System, options);
-        _ = RegistryPassword.Find(options, Environment.GetEnvironmentVariable);
+        var password = RegistryPassword.Find(options, Environment.GetEnvironmentVariable);
         return await RunAsync(options, directory, (runtime, processes, loggers, stop) =>
-            new NodeLife(runtime, processes, options, loggers).RunAsync(stop));
+            new NodeLife(runtime, processes, options, password, loggers).RunAsync(stop));
     }
 
     private static async Task<ExitCode> RunSoloAsync(Request.RunSolo request)

@@ -79,19 +79,24 @@ internal sealed class Fabricd : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits for a condition; fails with the description.</summary>
-    public static async Task UntilAsync(Func<Task<bool>> condition, string what, TimeSpan? within = null)
+    /// <summary>Waits for a condition; fails with the description as it is then.</summary>
+    public static async Task UntilAsync(Func<Task<bool>> condition, Func<string> what)
     {
         var clock = Stopwatch.StartNew();
         while (!await condition())
         {
-            Assert.That(clock.Elapsed, Is.LessThan(within ?? Limit), what);
+            if (clock.Elapsed > Limit)
+            {
+                Assert.Fail($"not within {Limit}: {what()}");
+            }
+
             await Task.Delay(20);
         }
     }
 
-    public static Task UntilAsync(Func<bool> condition, string what, TimeSpan? within = null) =>
-        UntilAsync(() => Task.FromResult(condition()), what, within);
+    public static Task UntilAsync(Func<Task<bool>> condition, string what) => UntilAsync(condition, () => what);
+
+    public static Task UntilAsync(Func<bool> condition, string what) => UntilAsync(() => Task.FromResult(condition()), () => what);
 
     /// <summary>Whether a process runs; one that waits to be collected by its parent does not.</summary>
     public static bool IsRunning(int processId)
