@@ -13,45 +13,37 @@ public sealed partial class ZooKeeperClient
     /// answers to requests in their order, and a clock that pings and gives a silent server up.
     /// </summary>
     [SuppressMessage("Design", "CA1001", Justification = "RunAsync is its whole life and disposes what it holds at the end.")]
-    private sealed class Attachment(ZooKeeperClient client, INetworkConnection network, KeeperState state)
+    private sealed class Attachment(ZooKeeperClient client, INetworkConnection network)
     {
         private static readonly TimeSpan PingIntervalMax = TimeSpan.FromSeconds(10);
+        private static readonly TimeSpan TickMin = TimeSpan.FromMilliseconds(10);
 
         private readonly AsyncSignal _wake = new();
-        private readonly Queue<PendingRequest> _inFlight = new();
-        private readonly Queue<TaskCompletionSource> _authentications = new();
-        private JuteBuffer _outgoing = new();
-        private int _lastXid;
         private long _lastHeard = client.Now.Ticks;
         private long _lastSent = client.Now.Ticks;
         private volatile string? _endReason;
         private volatile bool _ended;
 
-        public KeeperState State => state;
-
-        public int InFlightCount => _inFlight.Count;
+        // Guarded by the client's gate.
+        private readonly Queue<PendingRequest> _inFlight = new();
+        private readonly Queue<TaskCompletionSource> _authentications = new();
+        private JuteBuffer _outgoing = new();
 
         /// <summary>Under the client's gate, as all methods that send.</summary>
         public void Send(PendingRequest request)
         {
-            request.Xid = ++_lastXid;
-            if (request.Body is { } body)
-            {
-                JuteFrame.Append(_outgoing, new RequestHeader(request.Xid, request.Type), body);
-            }
-            else
-            {
-                JuteFrame.Append(_outgoing, new RequestHeader(request.Xid, request.Type));
-            }
-
+            // Numbers go on over connections, as Java's do, and stay clear of the special ones below zero.
+            client._lastXid = client._lastXid == int.MaxValue ? 1 : client._lastXid + 1;
+            request.WriteTo(_outgoing, client._lastXid);
             _inFlight.Enqueue(request);
             _wake.Set();
         }
 
-        public void Send(string scheme, byte[] secret, TaskCompletionSource added)
+        public void Send(Identity identity)
         {
-            JuteFrame.Append(_outgoing, new RequestHeader(SpecialXid.Auth, OpCode.Auth), new AuthPacket(0, scheme, secret));
-            _authentications.Enqueue(added);
+            JuteFrame.Append(
+                _outgoing, new RequestHeader(SpecialXid.Auth, OpCode.Auth), new AuthPacket(0, identity.Scheme, identity.Secret));
+            _authentications.Enqueue(identity.Added);
             _wake.Set();
         }
 
@@ -59,6 +51,15 @@ public sealed partial class ZooKeeperClient
         {
             JuteFrame.Append(_outgoing, new RequestHeader(SpecialXid.SetWatches, type), body);
             _wake.Set();
+        }
+
+        /// <summary>Asks the server to close the session. It does not count against the limits.</summary>
+        public PendingRequest<bool> Close()
+        {
+            var close = new PendingRequest<bool>(OpCode.CloseSession, null, null, int.MaxValue, static (_, ref _) => true);
+            client.Admit(close);
+            Send(close);
+            return close;
         }
 
         public PendingRequest[] TakeInFlight()
@@ -72,26 +73,29 @@ public sealed partial class ZooKeeperClient
         /// <returns>Why it ended, for people.</returns>
         public async Task<string> RunAsync(CancellationToken closing)
         {
-            var tick = TimeSpan.FromTicks(Math.Max(client.NegotiatedSessionTimeout.Ticks / 30, TimeSpan.TicksPerMillisecond * 10));
+            var tick = TimeSpan.FromTicks(Math.Max(client.NegotiatedSessionTimeout.Ticks / 30, TickMin.Ticks));
             await using var clock = client._runtime.Time.CreateTimer(_ => Check(), null, tick, tick);
             await using var closed = closing.UnsafeRegister(static attachment => ((Attachment)attachment!).Cut("closed"), this);
             var writing = client._runtime.Scheduler.Start("ZooKeeper writer", WriteAsync);
             try
             {
                 await ReadAsync();
-                _endReason ??= "the server closed it";
+                Cut("the server closed it");
             }
             catch (Exception exception) when (exception is IOException or JuteException or OperationCanceledException or ObjectDisposedException)
             {
-                _endReason ??= exception.Message;
+                Cut(exception.Message);
+            }
+            finally
+            {
+                _ended = true;
+                network.Abort();
+                _wake.Set();
+                await writing;
+                _outgoing.Dispose();
             }
 
-            _ended = true;
-            network.Abort();
-            _wake.Set();
-            await writing;
-            _outgoing.Dispose();
-            return _endReason;
+            return _endReason!;
         }
 
         private void Cut(string reason)
@@ -104,12 +108,14 @@ public sealed partial class ZooKeeperClient
         {
             var timeout = client.NegotiatedSessionTimeout;
             var now = client.Now.Ticks;
-            if (now - Volatile.Read(ref _lastHeard) > timeout.Ticks * 2 / 3)
+            var silence = TimeSpan.FromTicks(now - Volatile.Read(ref _lastHeard));
+            if (silence > timeout * 2 / 3)
             {
-                Cut($"nothing was heard for {TimeSpan.FromTicks(now - Volatile.Read(ref _lastHeard)).TotalSeconds:0.0} s");
+                Cut($"nothing was heard for {silence.TotalSeconds:0.0} s");
             }
             else if (now - Volatile.Read(ref _lastSent) >= Math.Min(timeout.Ticks / 3, PingIntervalMax.Ticks))
             {
+                Volatile.Write(ref _lastSent, now);
                 lock (client._gate)
                 {
                     if (!_ended)
@@ -118,7 +124,6 @@ public sealed partial class ZooKeeperClient
                     }
                 }
 
-                Volatile.Write(ref _lastSent, now);
                 _wake.Set();
             }
         }
@@ -162,7 +167,7 @@ public sealed partial class ZooKeeperClient
                 var read = await input.ReadAsync();
                 Volatile.Write(ref _lastHeard, client.Now.Ticks);
                 var buffer = read.Buffer;
-                while (JuteFrame.TryRead(ref buffer, client._options.FrameBytesMax, out var content))
+                while (TryCut(ref buffer, out var content))
                 {
                     Take(content.IsSingleSegment ? content.FirstSpan : content.ToArray());
                 }
@@ -175,6 +180,25 @@ public sealed partial class ZooKeeperClient
             }
         }
 
+        private bool TryCut(ref ReadOnlySequence<byte> buffer, out ReadOnlySequence<byte> content)
+        {
+            try
+            {
+                return JuteFrame.TryRead(ref buffer, client._options.FrameBytesMax, out content);
+            }
+            catch (JuteException exception)
+            {
+                // Only an answer to a read can be that large. Its caller must learn why, or would ask again for ever.
+                if (TakeDue() is { } due)
+                {
+                    var isRead = due.Type is OpCode.GetData or OpCode.GetChildren2 or OpCode.GetAcl;
+                    due.Fail(isRead ? ZooKeeperError.MarshallingError : ZooKeeperError.ConnectionLoss, exception);
+                }
+
+                throw;
+            }
+        }
+
         private void Take(ReadOnlySpan<byte> frame)
         {
             var reader = new JuteReader(frame);
@@ -184,7 +208,11 @@ public sealed partial class ZooKeeperClient
                 case SpecialXid.Notification:
                     Notify(WatcherEvent.Read(ref reader));
                     break;
-                case SpecialXid.Ping or SpecialXid.SetWatches:
+                case SpecialXid.Ping:
+                    break;
+                case SpecialXid.SetWatches when header.Error != ZooKeeperError.Ok:
+                    throw new JuteException($"the server does not take the watches: {header.Error}"); // unarmed, they would be silent for ever
+                case SpecialXid.SetWatches:
                     break;
                 case SpecialXid.Auth:
                     Authenticated(header.Error);
@@ -225,12 +253,7 @@ public sealed partial class ZooKeeperClient
 
         private void Answer(ReplyHeader header, ref JuteReader reader)
         {
-            PendingRequest? request;
-            lock (client._gate)
-            {
-                _inFlight.TryDequeue(out request);
-            }
-
+            var request = TakeDue();
             if (request is null || request.Xid != header.Xid)
             {
                 request?.Fail(ZooKeeperError.ConnectionLoss);
@@ -246,10 +269,23 @@ public sealed partial class ZooKeeperClient
             {
                 request.Answer(header.Error, ref reader);
             }
-            catch (JuteException)
+            catch (JuteException exception)
             {
-                request.Fail(ZooKeeperError.ConnectionLoss);
+                request.Fail(ZooKeeperError.MarshallingError, exception);
                 throw;
+            }
+        }
+
+        private PendingRequest? TakeDue()
+        {
+            lock (client._gate)
+            {
+                if (_inFlight.TryDequeue(out var request))
+                {
+                    client.Release(request);
+                }
+
+                return request;
             }
         }
     }

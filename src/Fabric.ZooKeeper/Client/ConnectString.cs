@@ -31,7 +31,10 @@ public sealed record ConnectString(IReadOnlyList<(string Host, int Port)> Hosts,
     /// <summary>The path as the server knows it.</summary>
     internal string ToServer(string path) => Chroot.Length == 0 ? path : path == ZnodePath.Root ? Chroot : Chroot + path;
 
-    /// <summary>A server's path as the client's user knows it.</summary>
+    /// <summary>The same for a delete: the root cannot be deleted, and must not become the chroot, which can.</summary>
+    internal string ToServerForDelete(string path) => path == ZnodePath.Root ? path : ToServer(path);
+
+    /// <summary>A server's path as the client's user knows it; one that is not below the chroot stays as it is.</summary>
     internal string ToClient(string path)
     {
         if (Chroot.Length == 0 || !path.StartsWith(Chroot, StringComparison.Ordinal))
@@ -39,7 +42,8 @@ public sealed record ConnectString(IReadOnlyList<(string Host, int Port)> Hosts,
             return path;
         }
 
-        return path.Length == Chroot.Length ? ZnodePath.Root : path[Chroot.Length..];
+        var rest = path[Chroot.Length..];
+        return rest.Length == 0 ? ZnodePath.Root : rest[0] == '/' ? rest : path;
     }
 
     private static (string Host, int Port) ParseHost(string text)

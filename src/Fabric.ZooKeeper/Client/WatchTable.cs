@@ -42,38 +42,53 @@ internal sealed class WatchTable
     }
 
     /// <summary>Takes one handler, or all, from the tables of a type.</summary>
-    /// <returns>Whether there were any, and whether any are left.</returns>
-    public (bool Removed, bool Left) Remove(string path, WatcherType type, Action<WatchedEvent>? handler)
+    /// <returns>What was taken, with the event that tells of it, and whether other handlers are left in these tables.</returns>
+    public (IReadOnlyList<(WatchEventType Event, IReadOnlyList<Action<WatchedEvent>> Handlers)> Removed, bool AnyLeft) Remove(
+        string path, WatcherType type, Action<WatchedEvent>? handler)
     {
-        Kind[] kinds = type switch
+        (Kind Kind, WatchEventType Event)[] tables = type switch
         {
-            WatcherType.Data => [Kind.Data, Kind.Exist],
-            WatcherType.Children => [Kind.Child],
-            _ => [Kind.Data, Kind.Exist, Kind.Child, Kind.Persistent, Kind.Recursive],
+            WatcherType.Data => [(Kind.Data, WatchEventType.DataWatchRemoved), (Kind.Exist, WatchEventType.DataWatchRemoved)],
+            WatcherType.Children => [(Kind.Child, WatchEventType.ChildWatchRemoved)],
+            _ =>
+            [
+                (Kind.Data, WatchEventType.DataWatchRemoved),
+                (Kind.Exist, WatchEventType.DataWatchRemoved),
+                (Kind.Child, WatchEventType.ChildWatchRemoved),
+                (Kind.Persistent, WatchEventType.PersistentWatchRemoved),
+                (Kind.Recursive, WatchEventType.PersistentWatchRemoved),
+            ],
         };
-        var (removed, left) = (false, false);
+        var removed = new List<(WatchEventType, IReadOnlyList<Action<WatchedEvent>>)>();
+        var anyLeft = false;
         lock (_gate)
         {
-            foreach (var table in kinds.Select(kind => _tables[kind]))
+            foreach (var (kind, watched) in tables)
             {
-                if (!table.TryGetValue(path, out var handlers))
+                if (!_tables[kind].TryGetValue(path, out var handlers))
                 {
                     continue;
                 }
 
-                removed |= handler is null ? handlers.Count > 0 : handlers.Remove(handler);
-                if (handler is null || handlers.Count == 0)
+                List<Action<WatchedEvent>> taken = handler is null ? handlers : handlers.Contains(handler) ? [handler] : [];
+                if (taken.Count > 0)
                 {
-                    table.Remove(path);
+                    removed.Add((watched, taken));
+                }
+
+                if (taken.Count == handlers.Count)
+                {
+                    _tables[kind].Remove(path);
                 }
                 else
                 {
-                    left = true;
+                    handlers.RemoveAll(taken.Contains);
+                    anyLeft = true;
                 }
             }
         }
 
-        return (removed, left);
+        return (removed, anyLeft);
     }
 
     /// <summary>The handlers of an event; one-shot ones are forgotten.</summary>

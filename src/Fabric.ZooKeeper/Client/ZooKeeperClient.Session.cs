@@ -11,13 +11,19 @@ public sealed partial class ZooKeeperClient
     private static readonly TimeSpan BackOffMin = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan BackOffMax = TimeSpan.FromSeconds(5);
 
+    /// <summary>A connection that ended sooner counts as an attempt that failed; else two servers that drop us would be a busy loop.</summary>
+    private static readonly TimeSpan StableMin = TimeSpan.FromSeconds(1);
+
+    /// <summary>Upper limit of the random wait after a lost connection, which spreads the clients of a server that died over the others.</summary>
+    private static readonly TimeSpan SpreadMax = TimeSpan.FromSeconds(1);
+
     private bool IsEnding
     {
         get
         {
             lock (_gate)
             {
-                return _final is not null || _leaving;
+                return _final is not null || _close is not null;
             }
         }
     }
@@ -33,9 +39,16 @@ public sealed partial class ZooKeeperClient
             {
                 var (host, port) = hosts[next];
                 next = (next + 1) % hosts.Length;
-                if (await TryAttachAsync(host, port))
+                var held = await TryAttachAsync(host, port);
+                if (IsEnding)
+                {
+                    break;
+                }
+
+                if (held >= StableMin)
                 {
                     failures = 0;
+                    await SpreadAsync();
                 }
                 else if (++failures % hosts.Length == 0)
                 {
@@ -50,23 +63,29 @@ public sealed partial class ZooKeeperClient
         catch (Exception exception)
         {
             _logger.LogCritical(exception, "The ZooKeeper session failed");
+            _cause = exception;
         }
 
         End(ZooKeeperError.SessionExpired, KeeperState.Closed);
         _events.Writer.TryComplete();
     }
 
+    private Task SpreadAsync() => Task.Delay(
+        TimeSpan.FromTicks(Math.Min(SpreadMax.Ticks, NegotiatedSessionTimeout.Ticks / 10)) * _runtime.Random.NextDouble(),
+        _runtime.Time,
+        _closing.Token);
+
     /// <summary>A lap over all servers found none: wait, longer each time, but never so long that the session is lost by it.</summary>
     private Task BackOffAsync(int laps)
     {
-        var longest = SessionId == 0 ? BackOffMax : TimeSpan.FromTicks(Math.Min(BackOffMax.Ticks, NegotiatedSessionTimeout.Ticks / 4));
-        var wait = TimeSpan.FromTicks(Math.Min(longest.Ticks, BackOffMin.Ticks << Math.Min(laps - 1, 10)));
+        var longest = SessionId == 0 ? BackOffMax.Ticks : Math.Min(BackOffMax.Ticks, NegotiatedSessionTimeout.Ticks / 4);
+        var wait = TimeSpan.FromTicks(Math.Min(longest, BackOffMin.Ticks << Math.Min(laps - 1, 10)));
         return Task.Delay(wait * (0.5 + (_runtime.Random.NextDouble() / 2)), _runtime.Time, _closing.Token);
     }
 
     /// <summary>Attaches the session to a server and stays until the connection ends.</summary>
-    /// <returns>Whether it was attached at all.</returns>
-    private async Task<bool> TryAttachAsync(string host, int port)
+    /// <returns>How long it was attached; zero when not at all.</returns>
+    private async Task<TimeSpan> TryAttachAsync(string host, int port)
     {
         INetworkConnection network;
         ConnectResponse response;
@@ -78,7 +97,7 @@ public sealed partial class ZooKeeperClient
             || (exception is OperationCanceledException && !_closing.IsCancellationRequested))
         {
             _logger.LogDebug("ZooKeeper at {Host}:{Port} is not to be had: {Reason}", host, port, exception.Message);
-            return false;
+            return TimeSpan.Zero;
         }
 
         await using (network)
@@ -86,19 +105,29 @@ public sealed partial class ZooKeeperClient
             if (response.TimeOut <= 0)
             {
                 End(ZooKeeperError.SessionExpired, KeeperState.Expired);
-                return true;
+                return TimeSpan.Zero;
             }
 
             Volatile.Write(ref _negotiatedTicks, TimeSpan.FromMilliseconds(response.TimeOut).Ticks);
             Volatile.Write(ref _sessionId, response.SessionId);
             _password = response.Password ?? [];
-            var attachment = new Attachment(this, network, response.ReadOnly == true ? KeeperState.ConnectedReadOnly : KeeperState.SyncConnected);
+            var since = Now;
+            var attachment = new Attachment(this, network);
+            var reason = "it failed";
             Begin(attachment);
-            _logger.LogInformation(
-                "Connected to ZooKeeper at {Host}:{Port}, session 0x{Session:x}, timeout {Timeout} ms", host, port, response.SessionId, response.TimeOut);
-            var reason = await attachment.RunAsync(_closing.Token);
-            Leave(attachment, reason);
-            return true;
+            try
+            {
+                _logger.LogInformation(
+                    "Connected to ZooKeeper at {Host}:{Port}, session 0x{Session:x}, timeout {Timeout} ms",
+                    host, port, response.SessionId, response.TimeOut);
+                reason = await attachment.RunAsync(_closing.Token);
+            }
+            finally
+            {
+                Leave(attachment, reason);
+            }
+
+            return Now - since;
         }
     }
 
@@ -106,7 +135,7 @@ public sealed partial class ZooKeeperClient
     {
         using var limit = new CancellationTokenSource(NegotiatedSessionTimeout / _servers.Hosts.Count, _runtime.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _closing.Token);
-        var network = await _runtime.Network.ConnectAsync(host, port, _options.Tls, either.Token);
+        var network = await _runtime.Network.ConnectAsync(host, port, _options.Tls.For(host), either.Token);
         try
         {
             using (var buffer = new JuteBuffer())
@@ -116,40 +145,49 @@ public sealed partial class ZooKeeperClient
                 await network.Output.WriteAsync(buffer.WrittenMemory, either.Token);
             }
 
-            while (true)
-            {
-                var read = await network.Input.ReadAsync(either.Token);
-                var buffer = read.Buffer;
-                if (JuteFrame.TryRead(ref buffer, _options.FrameBytesMax, out var content))
-                {
-                    if (content.Length < ConnectResponse.EncodedLengthMin)
-                    {
-                        throw new JuteException("the answer to the connect is too short");
-                    }
-
-                    var response = ReadResponse(content);
-                    network.Input.AdvanceTo(buffer.Start);
-                    return (network, response);
-                }
-
-                network.Input.AdvanceTo(buffer.Start, buffer.End);
-                if (read.IsCompleted)
-                {
-                    throw new IOException("the server closed the connection without an answer");
-                }
-            }
+            var response = await ReadResponseAsync(network, either.Token);
+            return response.ReadOnly == true
+                ? throw new IOException("the server is read-only")
+                : (network, response);
         }
         catch
         {
             network.Abort();
+            await network.DisposeAsync();
             throw;
         }
     }
 
-    private static ConnectResponse ReadResponse(ReadOnlySequence<byte> content)
+    private async Task<ConnectResponse> ReadResponseAsync(INetworkConnection network, CancellationToken cancellationToken)
     {
-        var reader = new JuteReader(content.IsSingleSegment ? content.FirstSpan : content.ToArray());
-        return ConnectResponse.Read(ref reader);
+        while (true)
+        {
+            var read = await network.Input.ReadAsync(cancellationToken);
+            var buffer = read.Buffer;
+            if (JuteFrame.TryRead(ref buffer, _options.FrameBytesMax, out var content))
+            {
+                if (content.Length < ConnectResponse.EncodedLengthMin)
+                {
+                    throw new JuteException("the answer to the connect is too short");
+                }
+
+                var response = Decode(content);
+                network.Input.AdvanceTo(buffer.Start);
+                return response;
+            }
+
+            network.Input.AdvanceTo(buffer.Start, buffer.End);
+            if (read.IsCompleted)
+            {
+                throw new IOException("the server closed the connection without an answer");
+            }
+        }
+
+        static ConnectResponse Decode(ReadOnlySequence<byte> content)
+        {
+            var reader = new JuteReader(content.IsSingleSegment ? content.FirstSpan : content.ToArray());
+            return ConnectResponse.Read(ref reader);
+        }
     }
 
     /// <summary>Connected: identities first, then watches, then what has been waiting.</summary>
@@ -159,7 +197,7 @@ public sealed partial class ZooKeeperClient
         {
             foreach (var identity in _identities)
             {
-                attachment.Send(identity.Scheme, identity.Secret, identity.Added);
+                attachment.Send(identity);
             }
 
             foreach (var (type, body) in _watches.Rearm(Volatile.Read(ref _lastZxid), _servers.ToServer))
@@ -169,7 +207,11 @@ public sealed partial class ZooKeeperClient
 
             while (_waiting.TryDequeue(out var request))
             {
-                if (!request.IsOver)
+                if (request.IsOver)
+                {
+                    Release(request);
+                }
+                else
                 {
                     attachment.Send(request);
                 }
@@ -178,18 +220,21 @@ public sealed partial class ZooKeeperClient
             _attachment = attachment;
             _connectWaiters.ForEach(waiter => waiter.TrySetResult());
             _connectWaiters.Clear();
-            Announce(attachment.State);
+            Announce(KeeperState.SyncConnected);
         }
     }
 
     private void Leave(Attachment attachment, string reason)
     {
         PendingRequest[] lost;
+        ZooKeeperError error;
         lock (_gate)
         {
             _attachment = null;
             lost = attachment.TakeInFlight();
-            if (_final is null && !_leaving)
+            Array.ForEach(lost, Release);
+            error = _final == ZooKeeperError.AuthFailed ? ZooKeeperError.AuthFailed : ZooKeeperError.ConnectionLoss;
+            if (_final is null && _close is null)
             {
                 _logger.LogInformation("The connection to ZooKeeper is lost: {Reason}", reason);
                 Announce(KeeperState.Disconnected);
@@ -198,7 +243,7 @@ public sealed partial class ZooKeeperClient
 
         foreach (var request in lost)
         {
-            request.Fail(ZooKeeperError.ConnectionLoss);
+            request.Fail(error);
         }
     }
 
@@ -216,9 +261,10 @@ public sealed partial class ZooKeeperClient
             _final = error;
             waiting = [.. _waiting];
             _waiting.Clear();
+            Array.ForEach(waiting, Release);
             Announce(state);
             _watches.Clear();
-            var over = new ZooKeeperException(error);
+            var over = new ZooKeeperException(error, innerException: _cause);
             _connectWaiters.ForEach(waiter => waiter.TrySetException(over));
             _connectWaiters.Clear();
             _identities.ForEach(identity => identity.Added.TrySetException(over));
@@ -226,7 +272,7 @@ public sealed partial class ZooKeeperClient
 
         foreach (var request in waiting)
         {
-            request.Fail(error);
+            request.Fail(error, _cause);
         }
     }
 

@@ -12,10 +12,17 @@ namespace Fabric.ZooKeeper.Client;
 /// </summary>
 /// <remarks>
 /// <para>A request that was under way when the connection broke fails with <see cref="ZooKeeperError.ConnectionLoss"/>: a write may
-/// have happened or not, and is never repeated by itself. Requests made while there is no connection wait for one.</para>
+/// have happened or not, and is never repeated by itself. Requests made while there is no connection wait for one. A request that could
+/// not be sent at all fails with <see cref="ArgumentException"/> (not valid, or larger than a server takes) or with
+/// <see cref="ZooKeeperError.ThrottledOperation"/> (too many wait already). A cancellation ends the waiting, not the request.</para>
 /// <para>When the session has expired (only a server says so), been refused or been closed, the object is of no further use: every call
-/// fails, and its owner makes a new one. Handlers of watches and <see cref="StateChanged"/> run one after the other on a loop of
-/// the client, never under a lock; a slow one delays other handlers and nothing else.</para>
+/// fails, and its owner makes a new one.</para>
+/// <para>Handlers of watches and <see cref="StateChanged"/> run one after the other on a loop of the client, never under a lock, in the
+/// order in which the server sent the events; a slow one delays other handlers and nothing else. The server sends an event before any
+/// answer that shows the change, and the client passes it to that loop before the answer reaches its caller. Every handler
+/// of a watch also hears of changes of the connection's state (<see cref="WatchEventType.None"/>), which use up no watch. After a
+/// re-connection the server reports at once what one-shot watches have missed, but nothing to persistent ones: their handlers take
+/// <see cref="KeeperState.SyncConnected"/> as the hint to read again. What they read then is not older than their watch.</para>
 /// </remarks>
 public sealed partial class ZooKeeperClient : IAsyncDisposable
 {
@@ -37,14 +44,19 @@ public sealed partial class ZooKeeperClient : IAsyncDisposable
     private readonly Queue<PendingRequest> _waiting = new();
     private readonly List<Identity> _identities = [];
     private readonly List<TaskCompletionSource> _connectWaiters = [];
+    private readonly List<Task> _sweeps = [];
     private Attachment? _attachment;
     private ZooKeeperError? _final;
+    private Exception? _cause;
     private KeeperState _state = KeeperState.Disconnected;
-    private bool _leaving;
+    private Task? _close;
+    private int _lastXid;
+    private int _requests;
+    private long _requestsBytes;
 
-    // Owned by the session loop; read by anybody.
+    // Owned by the session loop and the connection's reader, which never run at the same time; read by anybody.
     private long _sessionId;
-    private byte[] _password = [];
+    private byte[] _password = new byte[16];
     private long _negotiatedTicks;
     private long _lastZxid;
 
@@ -86,14 +98,14 @@ public sealed partial class ZooKeeperClient : IAsyncDisposable
 
     private TimeSpan Now => _runtime.Time.GetElapsedTime(_origin);
 
-    /// <summary>Ends when the client is connected.</summary>
+    /// <summary>Ends when the client is connected; it tries for as long as the caller waits.</summary>
     /// <exception cref="ZooKeeperException">The session is over: expired, refused or closed.</exception>
     public async Task ConnectAsync(CancellationToken cancellationToken)
     {
         var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
         {
-            ThrowIfFinal(null);
+            ThrowIfOver(null);
             if (_attachment is not null)
             {
                 return;
@@ -102,25 +114,38 @@ public sealed partial class ZooKeeperClient : IAsyncDisposable
             _connectWaiters.Add(waiter);
         }
 
-        await waiter.Task.WaitAsync(cancellationToken);
-    }
-
-    /// <summary>Closes the session: the server deletes its ephemeral znodes at once. Idempotent.</summary>
-    public async Task CloseAsync()
-    {
-        PendingRequest<bool>? close = null;
-        lock (_gate)
+        try
         {
-            // From here on the end of the connection is no loss, and nothing is attached again.
-            var first = !_leaving;
-            _leaving = true;
-            if (_final is null && _attachment is not null && first)
+            await waiter.Task.WaitAsync(cancellationToken);
+        }
+        finally
+        {
+            lock (_gate)
             {
-                close = new PendingRequest<bool>(OpCode.CloseSession, null, null, static (_, ref _) => true);
-                Enqueue(close);
+                _connectWaiters.Remove(waiter);
             }
         }
+    }
 
+    /// <summary>
+    /// Closes the session: the server deletes its ephemeral znodes at once, or, when it is out of reach, at the session's timeout. What
+    /// was asked before is carried out first. Idempotent. Not to be waited for by a handler of this client's events, which it
+    /// waits for.
+    /// </summary>
+    public Task CloseAsync()
+    {
+        lock (_gate)
+        {
+            return _close ??= CloseOnceAsync(_attachment?.Close());
+        }
+    }
+
+    /// <inheritdoc cref="CloseAsync"/>
+    public async ValueTask DisposeAsync() => await CloseAsync();
+
+    private async Task CloseOnceAsync(PendingRequest<bool>? close)
+    {
+        await Task.Yield(); // out of the lock that the caller holds
         if (close is not null)
         {
             try
@@ -129,7 +154,7 @@ public sealed partial class ZooKeeperClient : IAsyncDisposable
             }
             catch (Exception exception) when (exception is ZooKeeperException or TimeoutException)
             {
-                // The server closes the socket instead of answering, or is out of reach: then the session ends by its timeout.
+                // The server closed the socket instead of answering, or is out of reach: then the session ends by its timeout.
                 _logger.LogDebug("The session was closed without an answer: {Reason}", exception.Message);
             }
         }
@@ -137,9 +162,9 @@ public sealed partial class ZooKeeperClient : IAsyncDisposable
         await _closing.CancelAsync();
         await _session;
         await _telling;
+        await Task.WhenAll(_sweeps); // no more are added: the session is over
+        _closing.Dispose();
     }
-
-    public async ValueTask DisposeAsync() => await CloseAsync();
 
     /// <summary>Tells handlers what happened, in order.</summary>
     private async Task TellAsync()
@@ -171,11 +196,17 @@ public sealed partial class ZooKeeperClient : IAsyncDisposable
         }
     }
 
-    private void ThrowIfFinal(string? path)
+    /// <summary>Refuses what can no longer be done. Under the gate.</summary>
+    private void ThrowIfOver(string? path)
     {
         if (_final is { } error)
         {
-            throw new ZooKeeperException(error, path);
+            throw new ZooKeeperException(error, path, innerException: _cause);
+        }
+
+        if (_close is not null)
+        {
+            throw new ZooKeeperException(ZooKeeperError.SessionExpired, path);
         }
     }
 

@@ -17,6 +17,8 @@ public enum ZooKeeperError
 
     /// <summary>The connection broke while the request was under way: whether a write happened is unknown.</summary>
     ConnectionLoss = -4,
+
+    /// <summary>A request or an answer could not be read, or an answer was larger than the client takes.</summary>
     MarshallingError = -5,
 
     /// <summary>The server does not know the operation.</summary>
@@ -61,5 +63,7 @@ public enum ZooKeeperError
     ReconfigDisabled = -123,
     SessionClosedRequireSaslAuth = -124,
     QuotaExceeded = -125,
+
+    /// <summary>The server, or a client whose limit was reached, shed the request; it was not carried out.</summary>
     ThrottledOperation = -127,
 }

@@ -31,6 +31,7 @@ public sealed class ZooKeeperException : Exception
         {
             ZooKeeperError.ConnectionLoss => "the connection to ZooKeeper was lost; the outcome is unknown",
             ZooKeeperError.OperationTimeout => "ZooKeeper did not answer in time; the outcome is unknown",
+            ZooKeeperError.MarshallingError => "the request or its answer could not be read",
             ZooKeeperError.BadArguments => "ZooKeeper refuses the arguments",
             ZooKeeperError.NoNode => "the znode does not exist",
             ZooKeeperError.NoAuth => "the ACL does not allow it",
@@ -42,6 +43,7 @@ public sealed class ZooKeeperException : Exception
             ZooKeeperError.InvalidAcl => "the ACL is not valid",
             ZooKeeperError.AuthFailed => "ZooKeeper refuses the authentication",
             ZooKeeperError.NoWatcher => "there is no such watch",
+            ZooKeeperError.ThrottledOperation => "too many requests are waiting already; this one was not carried out",
             ZooKeeperError.Unimplemented => "the server does not know the operation",
             _ => "the ZooKeeper request failed",
         };

@@ -147,6 +147,7 @@ internal abstract class ZooKeeperClientTests
             WatchEventType.NodeCreated, WatchEventType.NodeDataChanged, WatchEventType.NodeDataChanged, WatchEventType.NodeDeleted,
         }));
         await client.RemoveWatchesAsync(_base, WatcherType.Any, events.Add);
+        Assert.That(Take(events).Type, Is.EqualTo(WatchEventType.PersistentWatchRemoved));
         await client.CreateAsync($"{_base}/y", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
         await client.SyncAsync(_base);
         Assert.That(events, Is.Empty);
