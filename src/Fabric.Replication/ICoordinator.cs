@@ -40,10 +40,11 @@ public sealed record SlaveState(string Container, bool InSync, long? LagBytes);
 /// <summary>The broker, as replication sees it. Calls come one after the other.</summary>
 public interface IBrokerHost
 {
-    /// <summary>This replica is master and everything up to its Epoch record is applied: open connectors, publish services.</summary>
+    /// <summary>This replica is master and everything up to its Epoch record is applied: open connectors, publish services. When it throws,
+    /// another replica is let lead, and this one may be asked again later.</summary>
     /// <param name="epoch">The epoch that is led.</param>
     /// <param name="epochStart">Position of its Epoch record.</param>
-    /// <param name="cancellationToken">Mastership ended before it was fully opened.</param>
+    /// <param name="cancellationToken">Mastership ended before it was fully opened: end soon, the replica waits for it.</param>
     Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken);
 
     /// <summary>Mastership ended: withdraw services, close connectors and client connections without error replies.</summary>

@@ -36,6 +36,11 @@ public sealed partial class Replica
                     // The disk did not do what the effects after this one rely on: carry none of them out.
                     await AbandonAsync("the store failed");
                     _core.OnStoreFailed(exception.Message, Now);
+                    if (effects.OfType<ReplicaEffect.Retire>().FirstOrDefault() is { } retire)
+                    {
+                        Retire(retire.Failure ?? exception.Message); // it was leaving already
+                    }
+
                     break;
                 }
             }
@@ -345,6 +350,7 @@ public sealed partial class Replica
             try
             {
                 await _host.ServeAsync(epoch, lead.EpochStart, token);
+                _serveProblem = null;
             }
             catch (OperationCanceledException) when (token.IsCancellationRequested)
             {
@@ -352,10 +358,10 @@ public sealed partial class Replica
             }
             catch (Exception exception)
             {
-                // A master that cannot serve (its port is taken, say) must let another replica try.
+                // Its port is taken, say. Another replica may be luckier; this one goes on as its slave.
                 _logger.LogError(exception, "{Broker} cannot be served on {Container}", _options.Broker, _options.Container);
-                _failure = $"the broker cannot be served: {exception.Message}";
-                Post(now => _core.OnStop(now));
+                _serveProblem = $"the broker cannot be served here: {exception.Message}";
+                Post(now => _core.OnServeFailed(epoch, exception.Message, now));
             }
         });
     }

@@ -43,6 +43,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     private volatile Lead? _lead;
     private volatile Follower? _follower;
     private volatile string? _failure;
+    private volatile string? _serveProblem;
     private volatile bool _retired;
 
     private Replica(
@@ -65,7 +66,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         {
             var (role, epoch, master) = _snapshot;
             return new ReplicaStatus(
-                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure);
+                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure ?? _serveProblem);
         }
     }
 

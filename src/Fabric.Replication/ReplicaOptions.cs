@@ -38,7 +38,7 @@ public sealed record ReplicaOptions
 /// <param name="End">End of its journal.</param>
 /// <param name="Committed">End of the committed part, as known here.</param>
 /// <param name="Slaves">How far the slaves are; empty unless it leads.</param>
-/// <param name="Failure">Why it is out of order; null when it is not.</param>
+/// <param name="Failure">Why it is out of order, or why it could not serve when it was its turn; null when nothing is wrong.</param>
 public sealed record ReplicaStatus(
     ReplicaRole Role,
     Epoch Epoch,

@@ -155,6 +155,9 @@ public sealed record ReplicaTimes
     /// <summary>How long a resigning master waits for a slave to take over. Default 2 s.</summary>
     public TimeSpan HandOverLimit { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long a replica that could not open its broker leaves the claiming to others. Default 5 s.</summary>
+    public TimeSpan ServeRetry { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>How long writes may be pending without disk progress. Default 5 s.</summary>
     public TimeSpan DiskStallLimit { get; init; } = TimeSpan.FromSeconds(5);
 }

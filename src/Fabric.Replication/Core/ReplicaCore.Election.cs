@@ -120,7 +120,7 @@ public sealed partial class ReplicaCore
     {
         if (Role is ReplicaRole.Claiming or ReplicaRole.Candidate)
         {
-            _nextClaim = now + _times.ClaimStagger; // a failed claim must not chase the next one
+            WaitWithClaim(now); // a failed claim must not chase the next one
         }
 
         LeaveRole(now, reason);
@@ -164,6 +164,12 @@ public sealed partial class ReplicaCore
         {
             Claim(round, now);
         }
+    }
+
+    private void WaitWithClaim(TimeSpan now)
+    {
+        var next = now + _times.ClaimStagger;
+        _nextClaim = next > _nextClaim ? next : _nextClaim;
     }
 
     private void Claim(Epoch epoch, TimeSpan now)

@@ -8,7 +8,7 @@ public sealed partial class ReplicaCore
 
     private bool _adopting;
     private bool _majorityHeard;
-    private ReplicaId? _handedOverTo;
+    private TimeSpan? _handedOver;
 
     /// <summary>A slave wants to follow.</summary>
     public void OnSlaveHello(long token, FollowHello hello, TimeSpan now)
@@ -51,6 +51,16 @@ public sealed partial class ReplicaCore
         }
     }
 
+    /// <summary>The broker could not be opened: let another replica lead, and do not claim again soon.</summary>
+    public void OnServeFailed(Epoch epoch, string reason, TimeSpan now)
+    {
+        if (Role == ReplicaRole.Master && epoch == Epoch)
+        {
+            _nextClaim = now + _times.ServeRetry;
+            Elect(now, $"the broker cannot be served: {reason}");
+        }
+    }
+
     private void WatchLead(TimeSpan now, Heard heard)
     {
         _majorityHeard = heard.MajorityHeard;
@@ -64,20 +74,24 @@ public sealed partial class ReplicaCore
         }
     }
 
-    /// <summary>While resigning: hand over when the best slave has everything, give up when none gets there in time.</summary>
+    /// <summary>
+    /// While resigning: hand over when the best slave has everything, and again if that came to nothing (it claims with what it knows of
+    /// the registry, which may be old). Give up when none takes over in time.
+    /// </summary>
     private void ConsiderHandOver(TimeSpan now, Heard heard)
     {
-        if (heard.BestSlave is { } best && best.Durable >= _log.Epochs.End && _handedOverTo is null)
-        {
-            _handedOverTo = best.Id;
-            _effects.Add(new ReplicaEffect.HandOver(best.Id));
-        }
-        else if (heard.BestSlave is null || now - _since > _times.HandOverLimit)
+        if (now - _since > _times.HandOverLimit || (heard.BestSlave is null && _handedOver is null))
         {
             _effects.Add(new ReplicaEffect.Note("no slave took over; stopping without a hand-over"));
             _effects.Add(new ReplicaEffect.StopLeading());
             Become(ReplicaRole.Retired, Epoch, now);
             _effects.Add(new ReplicaEffect.Retire(null));
+        }
+        else if (heard.BestSlave is { } best && best.Durable >= _log.Epochs.End
+            && (_handedOver is null || now - _handedOver.Value > _times.ClaimStagger))
+        {
+            _handedOver = now;
+            _effects.Add(new ReplicaEffect.HandOver(best.Id));
         }
     }
 

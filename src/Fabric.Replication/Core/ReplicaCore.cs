@@ -75,7 +75,7 @@ public sealed partial class ReplicaCore
     {
         if (_view.Connected && view.Epoch > _view.Epoch)
         {
-            _nextClaim = now + _times.ClaimStagger; // somebody claimed it: let that one try
+            WaitWithClaim(now); // somebody claimed it: let that one try
         }
 
         _view = view;
@@ -142,7 +142,7 @@ public sealed partial class ReplicaCore
                 break;
             case ReplicaRole.Master:
                 Become(ReplicaRole.Resigning, Epoch, now);
-                _handedOverTo = null;
+                _handedOver = null;
                 _effects.Add(new ReplicaEffect.StopServing("stopping"));
                 break;
             default:

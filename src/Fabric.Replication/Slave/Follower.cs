@@ -25,6 +25,7 @@ internal sealed class Follower : IDisposable
     private readonly TaskCompletionSource<Epoch> _taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly AsyncSignal _acknowledge = new();
     private Task _running = Task.CompletedTask;
+    private volatile bool _stopped;
     private long _heardTicks;
 
     public Follower(
@@ -49,6 +50,7 @@ internal sealed class Follower : IDisposable
     /// <summary>Ends the attempt; no byte enters the journal afterwards.</summary>
     public async Task StopAsync()
     {
+        _stopped = true;
         await _stop.CancelAsync();
         _taken.TrySetCanceled();
         _acknowledge.Set();
@@ -64,7 +66,7 @@ internal sealed class Follower : IDisposable
             await FollowAsync(hello);
             _events.OnFollowEnded(this, _master, FollowEnd.Broken, "the master ended the stream");
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (_stopped)
         {
             // Stopped by our own replica, which knows.
         }

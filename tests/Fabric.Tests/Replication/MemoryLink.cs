@@ -6,11 +6,15 @@ using Fabric.Replication.Core;
 
 namespace Fabric.Tests.Replication;
 
-/// <summary>Links of replicas in one process; an address can be cut off, which ends its streams as a crash would.</summary>
+/// <summary>
+/// Links of replicas in one process. An address can be cut off, which ends its streams as a crash would, and paused, which lets nothing
+/// in or out and ends no stream, as a stopped process or a network that drops everything would.
+/// </summary>
 internal sealed class MemoryNetwork
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, MemoryLink> _links = [];
+    private readonly Dictionary<string, TaskCompletionSource> _paused = [];
 
     public IReplicaLink Create(string address) => new MemoryLink(this, address);
 
@@ -22,6 +26,54 @@ internal sealed class MemoryNetwork
             {
                 link.Down.Cancel();
             }
+        }
+    }
+
+    /// <summary>Breaks the streams of an address; it can be reached again at once.</summary>
+    public void Break(string address)
+    {
+        lock (_gate)
+        {
+            if (_links.TryGetValue(address, out var link))
+            {
+                link.Break();
+            }
+        }
+    }
+
+    public void Pause(string address)
+    {
+        lock (_gate)
+        {
+            _paused.TryAdd(address, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        }
+    }
+
+    public void Resume(string address)
+    {
+        lock (_gate)
+        {
+            if (_paused.Remove(address, out var pause))
+            {
+                pause.SetResult();
+            }
+        }
+    }
+
+    /// <summary>Ends when neither of the two is paused.</summary>
+    private async Task PassAsync(string from, string to, CancellationToken cancellationToken)
+    {
+        while (Paused(from) is { } pause || (pause = Paused(to)) is not null)
+        {
+            await pause.WaitAsync(cancellationToken);
+        }
+    }
+
+    private Task? Paused(string address)
+    {
+        lock (_gate)
+        {
+            return _paused.GetValueOrDefault(address)?.Task;
         }
     }
 
@@ -39,7 +91,14 @@ internal sealed class MemoryNetwork
     {
         public IReplicaPeer? Peer { get; private set; }
 
-        public CancellationTokenSource Down { get; } = new();
+        public CancellationTokenSource Down { get; private set; } = new();
+
+        public void Break()
+        {
+            var down = Down;
+            Down = new CancellationTokenSource();
+            down.Cancel();
+        }
 
         public Task<string> ListenAsync(IReplicaPeer peer, CancellationToken cancellationToken)
         {
@@ -58,20 +117,31 @@ internal sealed class MemoryNetwork
             var (link, peer) = network.Find(to);
             try
             {
-                return await peer.OnPromiseAsync(storeId, request, link.Down.Token).WaitAsync(limit, cancellationToken);
+                return await AskAsync().WaitAsync(limit, cancellationToken);
             }
             catch (Exception exception) when (exception is TimeoutException or OperationCanceledException)
             {
                 throw new ReplicaLinkException("no answer", refused: false, exception);
             }
+
+            async Task<PromiseReply> AskAsync()
+            {
+                var token = link.Down.Token;
+                await network.PassAsync(address, to, token);
+                var reply = await peer.OnPromiseAsync(storeId, request, token);
+                await network.PassAsync(address, to, token);
+                return reply;
+            }
         }
 
-        public Task<IFollowStream> FollowAsync(string to, FollowHello hello, CancellationToken cancellationToken)
+        public async Task<IFollowStream> FollowAsync(string to, FollowHello hello, CancellationToken cancellationToken)
         {
+            await network.PassAsync(address, to, cancellationToken);
             var (link, peer) = network.Find(to);
-            var stream = new MemoryStreamPair(CancellationTokenSource.CreateLinkedTokenSource(link.Down.Token, Down.Token));
+            var stream = new MemoryStreamPair(
+                CancellationTokenSource.CreateLinkedTokenSource(link.Down.Token, Down.Token), token => network.PassAsync(address, to, token));
             stream.Serve(() => peer.OnFollowAsync(hello, stream, stream.Closed.Token));
-            return Task.FromResult<IFollowStream>(stream);
+            return stream;
         }
 
         public async IAsyncEnumerable<JournalChunk> FetchAsync(
@@ -80,6 +150,7 @@ internal sealed class MemoryNetwork
             var (_, peer) = network.Find(to);
             await foreach (var chunk in peer.OnFetchAsync(request, cancellationToken))
             {
+                await network.PassAsync(address, to, cancellationToken);
                 yield return chunk;
             }
         }
@@ -91,7 +162,7 @@ internal sealed class MemoryNetwork
         }
     }
 
-    private sealed class MemoryStreamPair(CancellationTokenSource closed) : IFollowStream, ISlaveStream
+    private sealed class MemoryStreamPair(CancellationTokenSource closed, Func<CancellationToken, Task> pass) : IFollowStream, ISlaveStream
     {
         private readonly Channel<FollowFrame> _frames = Channel.CreateBounded<FollowFrame>(16);
         private readonly Channel<FollowAck> _acks = Channel.CreateUnbounded<FollowAck>();
@@ -119,6 +190,7 @@ internal sealed class MemoryNetwork
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, closed.Token);
             try
             {
+                await pass(either.Token);
                 return await _frames.Reader.WaitToReadAsync(either.Token) && _frames.Reader.TryRead(out var frame) ? frame : null;
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
@@ -127,11 +199,17 @@ internal sealed class MemoryNetwork
             }
         }
 
-        public async ValueTask AcknowledgeAsync(FollowAck ack, CancellationToken cancellationToken) =>
+        public async ValueTask AcknowledgeAsync(FollowAck ack, CancellationToken cancellationToken)
+        {
+            await pass(cancellationToken);
             await _acks.Writer.WriteAsync(ack, cancellationToken);
+        }
 
-        async ValueTask<FollowAck?> ISlaveStream.ReadAsync(CancellationToken cancellationToken) =>
-            await _acks.Reader.WaitToReadAsync(cancellationToken) && _acks.Reader.TryRead(out var ack) ? ack : null;
+        async ValueTask<FollowAck?> ISlaveStream.ReadAsync(CancellationToken cancellationToken)
+        {
+            await pass(cancellationToken);
+            return await _acks.Reader.WaitToReadAsync(cancellationToken) && _acks.Reader.TryRead(out var ack) ? ack : null;
+        }
 
         public async ValueTask WriteAsync(FollowFrame frame, CancellationToken cancellationToken)
         {
@@ -139,6 +217,8 @@ internal sealed class MemoryNetwork
             {
                 throw new ReplicaLinkException("the link is cut", refused: false);
             }
+
+            await pass(cancellationToken);
 
             // The sender reuses its buffer, so the bytes are copied, as a wire would.
             await _frames.Writer.WriteAsync(

@@ -17,6 +17,12 @@ internal sealed class MemoryRegistry(int expected)
 
     public bool Available { get; private set; } = true;
 
+    /// <summary>What a container is made to believe instead of the truth.</summary>
+    public Func<string, RegistryView, RegistryView>? Distort { get; set; }
+
+    /// <summary>Claims that were refused.</summary>
+    public int RefusedClaims { get; private set; }
+
     public MemoryCoordinator Create(string container) => new(this, container);
 
     /// <summary>Takes the registry away, or brings it back.</summary>
@@ -30,7 +36,8 @@ internal sealed class MemoryRegistry(int expected)
         Announce();
     }
 
-    private void Announce()
+    /// <summary>Tells everybody the present picture.</summary>
+    public void Announce()
     {
         lock (_gate)
         {
@@ -38,13 +45,15 @@ internal sealed class MemoryRegistry(int expected)
                 Available, _epoch, _version, [.. _members.Where(member => member.State is not null).Select(member => new PublishedCandidate(member.Sequence, member.State!))]);
             foreach (var member in _members)
             {
-                member.Changed?.Invoke(view);
+                member.Changed?.Invoke(Distort is null ? view : Distort(member.Container, view));
             }
         }
     }
 
     internal sealed class MemoryCoordinator(MemoryRegistry registry, string container) : ICoordinator
     {
+        public string Container => container;
+
         public long Sequence { get; private set; }
 
         public CandidateState? State { get; private set; }
@@ -105,6 +114,7 @@ internal sealed class MemoryRegistry(int expected)
 
                 if (registry._version != expectedVersion || epoch <= registry._epoch)
                 {
+                    registry.RefusedClaims++;
                     return Task.FromResult(false);
                 }
 
@@ -122,12 +132,19 @@ internal sealed class MemoryRegistry(int expected)
             return Task.CompletedTask;
         }
 
-        /// <summary>The session expires: the entry goes away.</summary>
+        /// <summary>The process died without closing its session: its entry stays.</summary>
+        public bool Lingers { get; set; }
+
+        /// <summary>The session ends: the entry goes away.</summary>
         public ValueTask DisposeAsync()
         {
+            Changed = null;
             lock (registry._gate)
             {
-                registry._members.Remove(this);
+                if (!Lingers)
+                {
+                    registry._members.Remove(this);
+                }
             }
 
             registry.Announce();

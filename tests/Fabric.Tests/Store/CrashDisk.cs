@@ -264,7 +264,13 @@ internal sealed class CrashDisk : IDisk
 
         public void Sync()
         {
-            _durable = [.. _current];
+            Array.Resize(ref _durable, _current.Length);
+            foreach (var sector in _dirtySectors)
+            {
+                var start = (int)Math.Min(sector * SectorBytes, _current.Length);
+                _current.AsSpan(start, Math.Min(SectorBytes, _current.Length - start)).CopyTo(_durable.AsSpan(start));
+            }
+
             _dirtySectors.Clear();
         }
 
@@ -285,7 +291,8 @@ internal sealed class CrashDisk : IDisk
             }
 
             _current = survivor;
-            Sync();
+            _durable = [.. survivor];
+            _dirtySectors.Clear();
         }
     }
 

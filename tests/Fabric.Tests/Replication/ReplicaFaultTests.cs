@@ -1,0 +1,241 @@
+using Fabric.Replication.Core;
+using Fabric.Store;
+using Fabric.Store.Journal;
+
+namespace Fabric.Tests.Replication;
+
+/// <summary>What replicas do when a part fails: a disk, a link, a process that stands still, a broker that cannot open.</summary>
+[TestFixture]
+internal sealed class ReplicaFaultTests
+{
+    [Test]
+    public async Task A_master_whose_disk_fails_gives_way_and_nothing_is_lost()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        master.Append(1);
+        await group.AgreedAsync(1);
+        master.Disk.OnSync = _ => throw new IOException("the platter is gone");
+        master.Append(2);
+        var failure = Assert.ThrowsAsync<StoreException>(() => master.Replica.Completion.WaitAsync(TimeSpan.FromSeconds(20)));
+        Assert.That(failure!.Message, Does.Contain("the platter is gone"));
+        Assert.That(master.Replica.Status.Role, Is.EqualTo(ReplicaRole.Retired));
+        master.Disk.OnSync = null;
+        await group.CrashAsync(master);
+        var next = await group.MasterAsync();
+        next.Append(3);
+        await group.StartAsync(master.Container);
+        var applied = await group.AgreedAsync(2);
+        Assert.That(applied.Where(number => number != 2), Is.EqualTo(new[] { 1, 3 }), "2 was confirmed to nobody, so it may be there or not");
+    }
+
+    [Test]
+    public async Task A_slave_whose_disk_fails_leaves_and_the_others_go_on()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var slave = group.Others(master).First();
+        slave.Disk.OnSync = _ => throw new IOException("the platter is gone");
+        master.Append(1);
+        Assert.ThrowsAsync<StoreException>(() => slave.Replica.Completion.WaitAsync(TimeSpan.FromSeconds(20)));
+        for (var i = 2; i < 100; i++)
+        {
+            master.Append(i);
+        }
+
+        await group.EventuallyAsync(() => group.Nodes.Count(node => node.Applied.Count == 99) >= 2, "two of three go on");
+        Assert.That(master.IsServing, Is.True);
+    }
+
+    [Test]
+    public async Task A_record_that_cannot_be_written_down_as_promised_is_not_promised()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        foreach (var slave in group.Others(master))
+        {
+            slave.Disk.OnSync = path => _ = path.Contains("replica.state", StringComparison.Ordinal) ? throw new IOException("no promise") : 0;
+        }
+
+        await group.CrashAsync(master);
+        await group.EventuallyAsync(() => group.Nodes.Exists(node => node.Replica.Status.Failure is not null), "one is out");
+        Assert.That(group.Nodes.Select(node => node.Replica.Status.Failure).OfType<string>(), Is.All.Contains("no promise"));
+        Assert.That(group.Nodes.Exists(node => node.IsServing), Is.False);
+    }
+
+    [Test]
+    public async Task A_master_that_stood_still_confirms_nothing_when_it_wakes_up()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var old = await group.SettledMasterAsync();
+        old.Append(1);
+        await group.AgreedAsync(1);
+        group.Network.Pause(old.Address);
+        var lost = old.Append(2);
+        await group.EventuallyAsync(() => group.Others(old).Any(node => node.IsServing), "another one serves");
+        var next = group.Others(old).First(node => node.IsServing);
+        next.Append(3);
+        await group.EventuallyAsync(() => next.Applied.Contains(3), "it commits");
+        Assert.That(old.Replica.Journal.Applied, Is.LessThan(lost.End));
+
+        group.Network.Resume(old.Address);
+        Assert.That(await group.AgreedAsync(2), Is.EqualTo(new[] { 1, 3 }));
+        Assert.That((old.IsServing, old.Replica.Status.Role), Is.EqualTo((false, ReplicaRole.Slave)));
+    }
+
+    [Test]
+    public async Task A_broken_connection_changes_no_role()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var epoch = master.Replica.Status.Epoch;
+        for (var i = 0; i < 20; i++)
+        {
+            group.Network.Break(group.Others(master).ElementAt(i % 2).Address);
+            for (var number = i * 50; number < (i + 1) * 50; number++)
+            {
+                master.Append(number);
+            }
+
+            Assert.That(await group.AgreedAsync((i + 1) * 50), Is.EqualTo(Enumerable.Range(0, (i + 1) * 50)));
+        }
+
+        Assert.That((master.IsServing, master.Replica.Status.Epoch), Is.EqualTo((true, epoch)));
+    }
+
+    [Test]
+    public async Task A_master_that_cannot_open_its_connectors_lets_another_try()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        await group.CrashAsync(master);
+        foreach (var node in group.Nodes)
+        {
+            node.OnServe = _ => throw new IOException("port 61616 is in use");
+        }
+
+        await group.StartAsync(master.Container);
+        await group.EventuallyAsync(() => group.Nodes.Exists(node => node.IsServing), "the one that can, serves");
+        var serving = group.Nodes.Find(node => node.IsServing)!;
+        Assert.That(serving.Container, Is.EqualTo(master.Container));
+        await group.EventuallyAsync(() => serving.Replica.Status.Slaves.Count(slave => slave.Attached) == 2, "the others are its slaves");
+        Assert.That(group.Others(serving).Select(node => node.Replica.Status.Failure), Has.Some.Contains("port 61616 is in use"));
+    }
+
+    [Test]
+    public async Task Mastership_that_ends_while_connectors_open_stops_the_opening()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var first = await group.SettledMasterAsync();
+        var opening = new TaskCompletionSource<ReplicaNode>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        foreach (var node in group.Others(first))
+        {
+            node.OnServe = async token =>
+            {
+                foreach (var any in group.Nodes)
+                {
+                    any.OnServe = null;
+                }
+
+                opening.TrySetResult(node);
+                await Task.Delay(Timeout.Infinite, token).ContinueWith(_ => cancelled.TrySetResult(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+                token.ThrowIfCancellationRequested();
+            };
+        }
+
+        await group.CrashAsync(first);
+        var second = await opening.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        group.Network.Pause(second.Address);
+        await group.StartAsync(first.Container);
+        await cancelled.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        group.Network.Resume(second.Address);
+        var third = await group.MasterAsync();
+        third.Append(5);
+        await group.AgreedAsync(1);
+    }
+
+    [Test]
+    public async Task A_slave_too_far_behind_says_so_and_harms_nobody()
+    {
+        await using var group = await ReplicaGroup.StartAsync(options => options with
+        {
+            Journal = options.Journal with { SegmentBytes = 64 * 1024, CheckpointBytes = 64 * 1024, RetainedBytesMax = 0 },
+        });
+        var master = await group.SettledMasterAsync();
+        var late = group.Others(master).First();
+        await group.CrashAsync(late);
+        var count = 0;
+        while (!group.Nodes.TrueForAll(node => node.Replica.Journal.First > Position.Zero))
+        {
+            Assert.That(count, Is.LessThan(100_000), "old segments go");
+            for (var i = 0; i < 200; i++)
+            {
+                master.Append(count++, 300);
+            }
+
+            await group.EventuallyAsync(() => group.Nodes.TrueForAll(node => node.Applied.Count == count), "two go on");
+        }
+
+        var epoch = master.Replica.Status.Epoch;
+        late = await group.StartAsync(late.Container);
+        var failure = Assert.ThrowsAsync<StoreException>(() => late.Replica.Completion.WaitAsync(TimeSpan.FromSeconds(20)));
+        Assert.That(failure!.Message, Does.Contain("the oldest byte here is"));
+        master.Append(count++);
+        await group.EventuallyAsync(() => group.Others(late).All(node => node.Applied.Count == count), "the others go on");
+        Assert.That((master.IsServing, master.Replica.Status.Epoch), Is.EqualTo((true, epoch)));
+    }
+
+    [Test]
+    public async Task A_claimant_with_a_shorter_journal_fetches_the_rest_before_it_leads()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var others = group.Others(master).ToArray();
+        var (shorter, longer) = (others[0], others[1]);
+        await group.CrashAsync(shorter);
+        for (var i = 0; i < 3000; i++)
+        {
+            master.Append(i, 500);
+        }
+
+        await group.AgreedAsync(3000);
+        await group.CrashAsync(master);
+
+        // The registry is wrong about the longer journal, so the shorter one ranks first.
+        var longerId = longer.Coordinator.State!.Replica;
+        group.Registry.Distort = (_, view) => view with
+        {
+            Candidates = [.. view.Candidates.Select(candidate => candidate.State.Replica == longerId
+                ? candidate with { State = candidate.State with { LastEpoch = Epoch.None, End = Position.Zero } }
+                : candidate)],
+        };
+        shorter = await group.StartAsync(shorter.Container);
+        var next = await group.MasterAsync();
+        Assert.That(next.Container, Is.EqualTo(shorter.Container));
+        Assert.That(await group.AgreedAsync(3000), Is.EqualTo(Enumerable.Range(0, 3000)));
+    }
+
+    [Test]
+    public async Task A_slave_that_was_away_catches_up_under_load()
+    {
+        await using var group = await ReplicaGroup.StartAsync(options => options with { Journal = options.Journal with { TailBytes = 1024 * 1024 } });
+        var master = await group.SettledMasterAsync();
+        var away = group.Others(master).First();
+        await group.CrashAsync(away, new Random(3));
+        for (var i = 0; i < 5000; i++)
+        {
+            master.Append(i, 1000);
+        }
+
+        away = await group.StartAsync(away.Container);
+        for (var i = 5000; i < 10_000; i++)
+        {
+            await master.Replica.Journal.WaitForRoomAsync(CancellationToken.None);
+            master.Append(i, 1000);
+        }
+
+        Assert.That(await group.AgreedAsync(10_000), Is.EqualTo(Enumerable.Range(0, 10_000)));
+        Assert.That(away.Replica.Status.Role, Is.EqualTo(ReplicaRole.Slave));
+    }
+}

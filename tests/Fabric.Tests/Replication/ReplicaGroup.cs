@@ -1,0 +1,141 @@
+using Fabric.Replication;
+using Fabric.Replication.Core;
+using Fabric.Store.Journal;
+using Fabric.Tests.Store;
+
+namespace Fabric.Tests.Replication;
+
+/// <summary>
+/// The three replicas of one broker in one process, with real journals. Disks, links and registry are in memory, so that they can fail.
+/// </summary>
+internal sealed class ReplicaGroup : IAsyncDisposable
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private readonly Dictionary<string, CrashDisk> _disks = [];
+
+    public MemoryNetwork Network { get; } = new();
+
+    public MemoryRegistry Registry { get; } = new(expected: 3);
+
+    /// <summary>Those that run.</summary>
+    public List<ReplicaNode> Nodes { get; } = [];
+
+    public Func<ReplicaOptions, ReplicaOptions> With { get; init; } = static options => options;
+
+    public IEnumerable<string> Containers => _disks.Keys;
+
+    public static async Task<ReplicaGroup> StartAsync(Func<ReplicaOptions, ReplicaOptions>? with = null)
+    {
+        var group = new ReplicaGroup { With = with ?? (static options => options) };
+        for (var i = 1; i <= 3; i++)
+        {
+            group._disks[$"broker{i}"] = new CrashDisk();
+        }
+
+        await Task.WhenAll(group._disks.Keys.Select(container => group.StartAsync(container)));
+        return group;
+    }
+
+    /// <summary>Starts a replica on the disk its container had before.</summary>
+    public async Task<ReplicaNode> StartAsync(string container, Action<ReplicaNode>? prepare = null)
+    {
+        var node = new ReplicaNode(container, _disks[container]);
+        prepare?.Invoke(node);
+        await node.StartAsync(
+            With(new ReplicaOptions
+            {
+                Broker = "default",
+                Container = container,
+                Journal = new JournalOptions { Directory = "/journal", SegmentBytes = 256 * 1024 },
+                Times = new ReplicaTimes { Lease = TimeSpan.FromSeconds(1), SuspectAfter = TimeSpan.FromSeconds(1) },
+            }),
+            Network,
+            Registry);
+        lock (Nodes)
+        {
+            Nodes.Add(node);
+        }
+
+        return node;
+    }
+
+    /// <summary>The process dies; the registry has not noticed yet when <paramref name="lingers"/>.</summary>
+    /// <param name="node">Whose.</param>
+    /// <param name="powerLoss">The machine loses power too, and what was not synced is up to chance.</param>
+    /// <param name="lingers">Its entry in the registry stays.</param>
+    public async Task CrashAsync(ReplicaNode node, Random? powerLoss = null, bool lingers = false)
+    {
+        node.Disk.DiesAt = 0;
+        node.Coordinator.Lingers = lingers;
+        Network.Cut(node.Address);
+        lock (Nodes)
+        {
+            Nodes.Remove(node);
+        }
+
+        await node.DisposeAsync();
+        if (powerLoss is null)
+        {
+            node.Disk.Kill();
+        }
+        else
+        {
+            node.Disk.PowerLoss(powerLoss);
+        }
+    }
+
+    /// <summary>The node that serves, once there is one.</summary>
+    public async Task<ReplicaNode> MasterAsync()
+    {
+        await EventuallyAsync(() => Nodes.Exists(node => node.IsServing), "somebody serves");
+        return Nodes.Find(node => node.IsServing) ?? await MasterAsync();
+    }
+
+    /// <summary>The node that serves, once both others follow it.</summary>
+    public async Task<ReplicaNode> SettledMasterAsync()
+    {
+        var master = await MasterAsync();
+        await EventuallyAsync(() => master.Replica.Status.Slaves.Count(slave => slave.Attached) == 2, "both slaves follow");
+        return master;
+    }
+
+    public IEnumerable<ReplicaNode> Others(ReplicaNode node) => Nodes.Where(other => other != node);
+
+    /// <summary>Waits until all that run have applied the same, and gives it.</summary>
+    public async Task<IReadOnlyList<int>> AgreedAsync(int count)
+    {
+        await EventuallyAsync(() => Nodes.TrueForAll(node => node.Applied.Count >= count), $"all apply {count} records");
+        var applied = Nodes[0].Applied;
+        Assert.That(Nodes.Select(node => node.Applied), Is.All.EqualTo(applied));
+        return applied;
+    }
+
+    public async Task EventuallyAsync(Func<bool> condition, string what)
+    {
+        var start = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            if (TimeProvider.System.GetElapsedTime(start) > Limit)
+            {
+                Assert.Fail($"{what}: {string.Join("; ", Nodes.Select(Describe))}");
+            }
+
+            await Task.Delay(5);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var node in Nodes)
+        {
+            Network.Resume(node.Address);
+            await node.DisposeAsync();
+        }
+    }
+
+    private static string Describe(ReplicaNode node)
+    {
+        var status = node.Replica.Status;
+        return $"{node.Container} {status.Role} of epoch {status.Epoch} {status.Committed}/{status.End} {status.Failure}";
+    }
+}
