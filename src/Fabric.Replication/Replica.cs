@@ -120,9 +120,9 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     {
         var directory = _options.Journal.Directory;
         _runtime.Disk.CreateDirectory(directory);
-        _journal = await Journal.OpenAsync(_runtime, _options.Journal, stateMachine, this, cancellationToken);
         try
         {
+            _journal = await Journal.OpenAsync(_runtime, _options.Journal, stateMachine, this, cancellationToken);
             _state = ReplicaStateFile.Open(_runtime.Disk, directory, NewIdentity(), hasRecords: _journal.End > Position.Zero);
             var address = await _link.ListenAsync(this, cancellationToken);
             _set = await FindSetAsync(cancellationToken);
@@ -133,20 +133,29 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         }
         catch
         {
-            await _stopping.CancelAsync();
-            if (_registryWriter is { } writer)
-            {
-                await writer.Completion;
-            }
-
-            await _link.DisposeAsync();
-            await _coordinator.DisposeAsync();
-            await _journal.DisposeAsync();
+            await CloseUnopenedAsync();
             throw;
         }
 
         _loop = _runtime.Scheduler.StartThread($"replica {_options.Broker}", RunAsync);
         _ticker = _runtime.Time.CreateTimer(_ => Tick(), null, TickInterval, TickInterval);
+    }
+
+    /// <summary>Gives back what was taken before something did not open.</summary>
+    private async Task CloseUnopenedAsync()
+    {
+        await _stopping.CancelAsync();
+        if (_registryWriter is { } writer)
+        {
+            await writer.Completion;
+        }
+
+        await _link.DisposeAsync();
+        await _coordinator.DisposeAsync();
+        if (_journal is { } journal)
+        {
+            await journal.DisposeAsync();
+        }
     }
 
     /// <summary>From the runtime's randomness, so that a simulation repeats itself; not a secret.</summary>
