@@ -112,11 +112,14 @@ public sealed partial class ReplicaCore
             return;
         }
 
+        // What was promised had its time and came to nothing, and the others go on below it. Only a new epoch lets this replica
+        // follow again, so that master must hear of the promise; it refuses the hello and gives way.
+        var promiseIsIdle = now - _since > _times.StepLimit;
         CandidateState? master = null;
         foreach (var candidate in _view.Candidates)
         {
             var state = candidate.State;
-            if (state.Role == ReplicaRole.Master && state.Replica != _self && state.Epoch >= _promised
+            if (state.Role == ReplicaRole.Master && state.Replica != _self && (state.Epoch >= _promised || promiseIsIdle)
                 && _set.Contains(state.Replica) && (master is null || state.Epoch > master.Epoch))
             {
                 master = state;

@@ -1,3 +1,4 @@
+using Fabric.Replication;
 using Fabric.Replication.Core;
 using Fabric.Store;
 using Fabric.Store.Journal;
@@ -214,6 +215,22 @@ internal sealed class ReplicaFaultTests
         var next = await group.MasterAsync();
         Assert.That(next.Container, Is.EqualTo(shorter.Container));
         Assert.That(await group.AgreedAsync(3000), Is.EqualTo(Enumerable.Range(0, 3000)));
+    }
+
+    [Test]
+    public async Task A_replica_whose_promise_came_to_nothing_gets_the_others_to_a_higher_epoch()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var promised = new Epoch(master.Replica.Status.Epoch.Value + 5);
+        var slave = group.Others(master).First();
+        await group.CrashAsync(slave);
+        ReplicaStateFile.Open(slave.Disk, "/journal", Guid.Empty, hasRecords: true).Promise(promised);
+        await group.StartAsync(slave.Container);
+        await group.EventuallyAsync(() => group.Nodes.Exists(node => node.IsServing && node.Replica.Status.Epoch > promised), "one leads beyond the promise");
+        var next = await group.SettledMasterAsync();
+        next.Append(1);
+        await group.AgreedAsync(1);
     }
 
     [Test]
