@@ -76,7 +76,11 @@ internal sealed class CrashTests
         await using (var opened = await Opened.OpenAsync(Home, disk, commits: false))
         {
             opened.BecomeMaster();
-            await AppendDurableAsync(opened, 0, 1000);
+            for (var round = 0; round < 10; round++)
+            {
+                await AppendDurableAsync(opened, round * 100, 100);
+            }
+
             disk = disk.Clone();
         }
 
@@ -117,6 +121,29 @@ internal sealed class CrashTests
         Assert.Throws<SegmentCorruptException>(() => opened.Journal.ReadBody(opened.Numbers.Positions[0], 0, new byte[1000]));
         await opened.Failed;
         Assert.Throws<StoreException>(() => opened.Append(1));
+    }
+
+    [Test]
+    public async Task What_a_killed_process_left_in_the_machines_memory_is_synced_before_it_counts([Range(1, 8)] int seed)
+    {
+        var disk = new CrashDisk();
+        var opened = await Opened.OpenAsync(Home, disk);
+        opened.BecomeMaster();
+        await opened.AppendAppliedAsync(0, 10);
+        disk.OnSync = _ => throw new IOException("killed here");
+        opened.Append(10);
+        await opened.Failed;
+        await opened.DisposeAsync();
+        disk.OnSync = null;
+        disk.Kill();
+
+        opened = await Opened.OpenAsync(Home, disk);
+        var durable = opened.Journal.Durable;
+        disk.DiesAt = 0;
+        await opened.DisposeAsync();
+        disk.PowerLoss(new Random(seed));
+        await using var again = await Opened.OpenAsync(Home, disk);
+        Assert.That(again.Journal.End, Is.EqualTo(durable));
     }
 
     [Test]

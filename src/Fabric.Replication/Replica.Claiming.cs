@@ -1,0 +1,96 @@
+using Fabric.Replication.Core;
+using Microsoft.Extensions.Logging;
+
+namespace Fabric.Replication;
+
+/// <summary>On the way to a mastership: the claim in the registry, the promises of the others, the tail of the best of them.</summary>
+public sealed partial class Replica
+{
+    private CancellationTokenSource? _adopting;
+    private Task _adoption = Task.CompletedTask;
+
+    private async Task ClaimAsync(ReplicaEffect.ClaimEpoch claim)
+    {
+        var won = false;
+        try
+        {
+            using var limit = new CancellationTokenSource(_options.Times.StepLimit, _runtime.Time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _stopping.Token);
+            won = await _coordinator.TryClaimEpochAsync(claim.Epoch, claim.ExpectedVersion, _state.Id, either.Token);
+        }
+        catch (Exception exception) when (exception is IOException or OperationCanceledException)
+        {
+            _logger.LogInformation("Epoch {Epoch} could not be claimed: {Reason}", claim.Epoch, exception.Message);
+        }
+
+        Post(now => _core.OnClaimEnded(claim.Epoch, won, now));
+    }
+
+    private void RequestPromises(PromiseRequest request)
+    {
+        foreach (var member in _set.Members.Where(member => member.Id != _state.Id))
+        {
+            if (_registryWriter.AddressOf(member.Id) is { } address)
+            {
+                Run($"promise of {member.Container}", () => RequestPromiseAsync(request, member, address));
+            }
+        }
+    }
+
+    private async Task RequestPromiseAsync(PromiseRequest request, ReplicaMember member, string address)
+    {
+        try
+        {
+            var reply = await _link.PromiseAsync(address, _set.StoreId, request, _options.Times.StepLimit, _stopping.Token);
+            Post(now => _core.OnPromiseReplied(request.Candidate.Epoch, reply, now));
+        }
+        catch (ReplicaLinkException exception)
+        {
+            // No answer is no promise; the core goes on with those that come, or gives up at its limit.
+            _logger.LogDebug("{Container} did not answer the claim of epoch {Epoch}: {Reason}", member.Container, request.Candidate.Epoch, exception.Message);
+        }
+    }
+
+    private void StartAdopting(ReplicaEffect.Adopt adopt)
+    {
+        _adopting = new CancellationTokenSource();
+        var token = _adopting.Token;
+        _adoption = _runtime.Scheduler.Start("adoption", async () =>
+        {
+            var succeeded = false;
+            try
+            {
+                succeeded = await AdoptAsync(adopt, token);
+            }
+            catch (Exception exception) when (exception is IOException or OperationCanceledException)
+            {
+                _logger.LogWarning("The tail of {Container} could not be fetched: {Reason}", ContainerOf(adopt.From), exception.Message);
+            }
+            finally
+            {
+                _journal.DropPartialRecord();
+            }
+
+            Post(now => _core.OnAdopted(adopt.Epoch, succeeded, now));
+        });
+    }
+
+    private async Task<bool> AdoptAsync(ReplicaEffect.Adopt adopt, CancellationToken cancellationToken)
+    {
+        var address = _registryWriter.AddressOf(adopt.From);
+        if (address is null)
+        {
+            return false;
+        }
+
+        await _journal.TruncateAsync(adopt.Common);
+        var request = new FetchRequest(_set.StoreId, _state.Id, adopt.Epoch, adopt.Common, adopt.End);
+        await foreach (var chunk in _link.FetchAsync(address, request, cancellationToken))
+        {
+            _journal.AppendReplicated(chunk.Position, chunk.Records);
+        }
+
+        await _journal.WaitDurableAsync(_journal.End, cancellationToken);
+        return _journal.End == adopt.End;
+    }
+}
