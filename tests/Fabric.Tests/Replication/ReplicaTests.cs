@@ -120,12 +120,18 @@ internal sealed class ReplicaTests
     {
         await using var group = await ReplicaGroup.StartAsync();
         var master = await group.SettledMasterAsync();
-        foreach (var slave in group.Others(master).ToArray())
+        var slaves = group.Others(master).ToArray();
+        foreach (var slave in slaves)
+        {
+            group.Network.Cut(slave.Address);
+        }
+
+        master.Append(1);
+        foreach (var slave in slaves)
         {
             await group.CrashAsync(slave);
         }
 
-        master.Append(1);
         await group.EventuallyAsync(() => !master.IsServing, "the master steps down");
         Assert.That(master.Applied, Is.Empty);
         await group.StartAsync(group.Containers.First(container => container != master.Container));

@@ -101,6 +101,37 @@ internal sealed class CheckpointTests
     }
 
     [Test]
+    public async Task A_checkpoint_of_what_this_disk_has_not_synced_yet_does_not_count()
+    {
+        using var diskGoesOn = new ManualResetEventSlim();
+        var disk = new CrashDisk();
+        var opened = await Opened.OpenAsync(Home, disk, commits: false, with: options => options with { CheckpointBytes = 64 * 1024 });
+        opened.BecomeMaster();
+        await opened.Journal.WaitDurableAsync(opened.Journal.End);
+        disk.OnSync = path =>
+        {
+            if (path.EndsWith(".seg", StringComparison.Ordinal))
+            {
+                diskGoesOn.Wait();
+            }
+        };
+        for (var i = 0; i < 1000; i++)
+        {
+            opened.Append(i);
+        }
+
+        // The others have synced it, so it is committed.
+        opened.Journal.AdvanceCommitted(opened.Journal.End);
+        await Opened.UntilAsync(() => opened.Numbers.Checkpoints > 0, "the state is written down");
+        await Task.Delay(200); // nothing is to happen; what would, would happen soon
+        Assert.That(Checkpoints(disk), Is.Empty);
+
+        diskGoesOn.Set();
+        await Opened.UntilAsync(() => Checkpoints(disk).Length > 0, "now it counts");
+        await opened.DisposeAsync();
+    }
+
+    [Test]
     public async Task Segments_that_nobody_needs_are_recycled_and_system_records_outlive_them()
     {
         var disk = new CrashDisk();
