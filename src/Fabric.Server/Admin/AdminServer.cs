@@ -97,7 +97,7 @@ internal sealed class AdminServer : IHttpApplication<HttpContext>, IAsyncDisposa
                 await HealthAsync(context, Health.Master(_status()));
                 break;
             case "/api/v1/status":
-                await JsonAsync(context, StatusCodes.Status200OK, _status(), AdminJson.Readable.NodeStatus);
+                await JsonAsync(context, StatusCodes.Status200OK, _status(), AdminFormat.Readable.NodeStatus);
                 break;
             default:
                 await ProblemAsync(context, StatusCodes.Status404NotFound, "there is nothing at this path");
@@ -115,10 +115,10 @@ internal sealed class AdminServer : IHttpApplication<HttpContext>, IAsyncDisposa
     }
 
     private static Task HealthAsync(HttpContext context, HealthReport report) => JsonAsync(
-        context, report.Ok ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, report, AdminJson.Readable.HealthReport);
+        context, report.Ok ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, report, AdminFormat.Readable.HealthReport);
 
     private static Task ProblemAsync(HttpContext context, int status, string title) => JsonAsync(
-        context, status, new Problem("about:blank", title, status), AdminJson.Readable.Problem, "application/problem+json");
+        context, status, new Problem("about:blank", title, status), AdminFormat.Readable.Problem, "application/problem+json");
 
     private static async Task JsonAsync<T>(
         HttpContext context, int status, T body, JsonTypeInfo<T> type, string contentType = "application/json")

@@ -112,14 +112,17 @@ internal sealed record HealthReport(bool Ok, IReadOnlyList<HealthCheck> Checks);
 /// <summary>RFC 9457 problem details.</summary>
 internal sealed record Problem(string Type, string Title, int Status);
 
-/// <summary>How the bodies are written: for people too, so indented, and without escapes that only HTML would need.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(NodeStatus))]
 [JsonSerializable(typeof(HealthReport))]
 [JsonSerializable(typeof(Problem))]
-internal sealed partial class AdminJson : JsonSerializerContext
+internal sealed partial class AdminJson : JsonSerializerContext;
+
+/// <summary>How the bodies are written: for people too, so indented, and without escapes that only HTML would need.</summary>
+/// <remarks>Apart from the context, whose generated half must have been initialized before its options can be copied.</remarks>
+internal static class AdminFormat
 {
-    public static AdminJson Readable { get; } = new(new JsonSerializerOptions(Default!.Options)
+    public static AdminJson Readable { get; } = new(new JsonSerializerOptions(AdminJson.Default.Options)
     {
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });
