@@ -15,6 +15,7 @@ public sealed class FabricClient : IFabricClient
     private readonly JsonSerializerOptions _json;
     private readonly Lazy<ProducerCore> _producer;
     private readonly RequestReply _requests;
+    private int _isDisposed;
 
     /// <summary>Makes a client; it connects at the first use.</summary>
     /// <param name="url">
@@ -99,6 +100,11 @@ public sealed class FabricClient : IFabricClient
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         await _connection.DisposeAsync().ConfigureAwait(false);
         await _requests.DisposeAsync().ConfigureAwait(false);
     }

@@ -10,6 +10,8 @@ internal sealed partial class FailoverConnection
 {
     private static readonly TimeSpan TimeoutResolution = TimeSpan.FromMilliseconds(50);
 
+    private static readonly TimeSpan FinishLimit = TimeSpan.FromSeconds(2);
+
     private bool _wasConnected;
     private Task _timeouts = Task.CompletedTask;
 
@@ -35,7 +37,7 @@ internal sealed partial class FailoverConnection
             consumer.Close();
         }
 
-        await SayGoodbyeAsync().ConfigureAwait(false);
+        var isPolite = await SayGoodbyeAsync().ConfigureAwait(false);
         Task? loop;
         OpenWireTransport? transport;
         lock (_gate)
@@ -46,6 +48,11 @@ internal sealed partial class FailoverConnection
         }
 
         await _stop.CancelAsync().ConfigureAwait(false);
+        if (isPolite && transport is not null)
+        {
+            await transport.FinishAsync(FinishLimit).ConfigureAwait(false);
+        }
+
         transport?.Abort(new ObjectDisposedException(nameof(FabricClient)));
         if (loop is not null)
         {
@@ -314,13 +321,14 @@ internal sealed partial class FailoverConnection
     private static SendOutcomeUnknownException Unknown(Exception cause) =>
         new($"the connection ended before the broker confirmed the message: {cause.Message}", cause);
 
-    private async Task SayGoodbyeAsync()
+    /// <returns>True when the broker has answered, which means that it has dealt with everything before.</returns>
+    private async Task<bool> SayGoodbyeAsync()
     {
         lock (_gate)
         {
             if (_transport is null)
             {
-                return;
+                return false;
             }
         }
 
@@ -330,10 +338,12 @@ internal sealed partial class FailoverConnection
             await RequestAsync(
                 new RemoveInfo { ObjectId = Id, LastDeliveredSequenceId = -1 }, AfterLoss.FailIfWritten, limit.Token).ConfigureAwait(false);
             PostCommand(new ShutdownInfo());
+            return true;
         }
         catch (Exception exception) when (exception is FabricException or OperationCanceledException or ObjectDisposedException)
         {
             LogUnfriendlyClose(exception.Message);
+            return false;
         }
     }
 

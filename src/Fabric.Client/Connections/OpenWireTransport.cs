@@ -40,6 +40,7 @@ internal sealed class OpenWireTransport : IAsyncDisposable
     private volatile bool _hasReceived;
     private volatile bool _hasSent;
     private volatile bool _answerKeepAlive;
+    private volatile bool _isFinishing;
 
     private OpenWireTransport(FabricRuntime runtime, INetworkConnection connection, BrokerAddress address)
     {
@@ -165,9 +166,28 @@ internal sealed class OpenWireTransport : IAsyncDisposable
         }
     }
 
+    /// <summary>Ends the connection in order, once everything that waits is written; at once when that takes too long.</summary>
+    public async Task FinishAsync(TimeSpan limit)
+    {
+        _isFinishing = true;
+        _wake.Set();
+        try
+        {
+            await Completion.WaitAsync(limit, _runtime.Time).ConfigureAwait(false);
+        }
+        catch (TimeoutException exception)
+        {
+            Abort(exception);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
-        Abort(new IOException("the connection was closed"));
+        if (!_ended.Task.IsCompleted)
+        {
+            Abort(new IOException("the connection was closed"));
+        }
+
         await _loops.ConfigureAwait(false);
         await _connection.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
@@ -285,6 +305,7 @@ internal sealed class OpenWireTransport : IAsyncDisposable
         while (!_stop.IsCancellationRequested)
         {
             await _wake.WaitAsync().ConfigureAwait(false);
+            var isLastTime = _isFinishing; // looked at before what waits is taken: nothing is posted after it is set
             bool more;
             do
             {
@@ -299,6 +320,10 @@ internal sealed class OpenWireTransport : IAsyncDisposable
                 await WriteAsync(writer, _stop.Token).ConfigureAwait(false);
             }
             while (more);
+            if (isLastTime && _ended.TrySetResult(new IOException("the connection was closed")))
+            {
+                await _stop.CancelAsync().ConfigureAwait(false);
+            }
         }
     }
 

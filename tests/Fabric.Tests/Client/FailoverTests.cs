@@ -1,0 +1,327 @@
+using Fabric.Client;
+using Fabric.Protocols.OpenWire.Commands;
+
+namespace Fabric.Tests.Client;
+
+/// <summary>What a client tells the next broker, and what it does not lose or repeat on the way.</summary>
+[TestFixture]
+internal sealed class FailoverTests
+{
+    private ScriptedBroker _one = null!;
+    private ScriptedBroker _two = null!;
+    private FabricClient _client = null!;
+
+    [SetUp]
+    public void SetUp()
+    {
+        _one = new ScriptedBroker();
+        _two = new ScriptedBroker();
+        _client = new FabricClient(
+            $"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0",
+            new FabricClientOptions { UserName = "me", Password = "secret", MaxInFlight = 3 });
+    }
+
+    [TearDown]
+    public async Task TearDownAsync()
+    {
+        await _client.DisposeAsync();
+        await _one.DisposeAsync();
+        await _two.DisposeAsync();
+    }
+
+    [Test]
+    public async Task A_new_broker_is_told_everything_in_the_order_that_java_clients_keep()
+    {
+        var request = _client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMinutes(1));
+        _ = request.ContinueWith(task => task.Exception, TaskScheduler.Default);
+        await using var first = await _one.AcceptLoginAsync();
+        await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>()); // the request itself
+        await using var consumer = _client.CreateConsumer<string>("queue://in");
+        var opening = consumer.OpenAsync().AsTask();
+        await first.RespondAsync(await first.ReadUntilAsync<ConsumerInfo>());
+        await opening;
+        await using var transaction = await _client.BeginTransactionAsync();
+        var transacted = transaction.SendAsync("queue://out", "tx 1").AsTask();
+        await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
+        await transacted;
+        var sends = new[] { "a", "b" }.Select(text => _client.SendAsync("queue://out", text).AsTask()).ToArray();
+        var a = await first.ReadUntilAsync<ActiveMQTextMessage>();
+        var b = await first.ReadUntilAsync<ActiveMQTextMessage>();
+        first.Break();
+
+        await using var second = await _two.AcceptAsync();
+        Assert.That((await second.ReadAsync<ConnectionControl>()).FaultTolerant);
+        var login = await second.ReadAsync<ConnectionInfo>();
+        Assert.That((login.FailoverReconnect, login.FaultTolerant, login.UserName), Is.EqualTo((true, true, "me")));
+        await second.RespondAsync(login);
+        Assert.That((await second.ReadAsync<DestinationInfo>()).Destination!.Kind, Is.EqualTo(Protocols.OpenWire.Commands.DestinationKind.TempQueue));
+        await second.ReadAsync<SessionInfo>();
+        Assert.That((await second.ReadAsync<ProducerInfo>()).ProducerId, Is.EqualTo(a.ProducerId));
+        await second.ReadAsync<ProducerInfo>();
+        Assert.That((await second.ReadAsync<ConsumerInfo>()).Destination!.IsTemporary);
+        Assert.That((await second.ReadAsync<ConsumerInfo>()).Destination!.PhysicalName, Is.EqualTo("in"));
+        Assert.That((await second.ReadAsync<TransactionInfo>()).Type, Is.EqualTo(TransactionOperation.Begin));
+        Assert.That((await second.ReadAsync<ActiveMQTextMessage>()).TransactionId, Is.Not.Null);
+        foreach (var expected in new[] { a, b })
+        {
+            var again = await second.ReadAsync<ActiveMQTextMessage>();
+            Assert.That((again.MessageId, again.CommandId), Is.EqualTo((expected.MessageId, expected.CommandId)));
+            await second.RespondAsync(again);
+        }
+
+        Assert.That((await Task.WhenAll(sends)).Select(receipt => receipt.MessageId), Is.EqualTo(new[] { a.MessageId!.ToString(), b.MessageId!.ToString() }));
+    }
+
+    [Test]
+    public async Task A_confirmed_send_is_not_repeated()
+    {
+        var sends = new[] { "a", "b" }.Select(text => _client.SendAsync("queue://out", text).AsTask()).ToArray();
+        await using var first = await _one.AcceptLoginAsync();
+        await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
+        var b = await first.ReadUntilAsync<ActiveMQTextMessage>();
+        await sends[0];
+        first.Break();
+        await using var second = await _two.AcceptLoginAsync();
+        var again = await second.ReadUntilAsync<ActiveMQTextMessage>();
+        Assert.That(again.MessageId, Is.EqualTo(b.MessageId));
+        await second.RespondAsync(again);
+        await sends[1];
+    }
+
+    [Test]
+    public async Task Sends_beyond_the_window_wait_and_keep_their_order_over_a_loss()
+    {
+        var sends = Enumerable.Range(0, 7).Select(i => _client.SendAsync("queue://out", $"{i}").AsTask()).ToArray();
+        await using var first = await _one.AcceptLoginAsync();
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.That(Text(await first.ReadUntilAsync<ActiveMQTextMessage>()), Is.EqualTo($"{i}"));
+        }
+
+        first.Break();
+        await using var second = await _two.AcceptLoginAsync();
+        for (var i = 0; i < 7; i++)
+        {
+            var message = await second.ReadUntilAsync<ActiveMQTextMessage>();
+            Assert.That((Text(message), message.MessageId!.ProducerSequenceId), Is.EqualTo(($"{i}", i + 1)));
+            await second.RespondAsync(message);
+        }
+
+        await Task.WhenAll(sends);
+    }
+
+    [Test]
+    public async Task A_send_that_was_cancelled_before_it_was_written_is_not_sent()
+    {
+        using var cancel = new CancellationTokenSource();
+        var cancelled = _client.SendAsync("queue://out", "no", cancellationToken: cancel.Token).AsTask();
+        var kept = _client.SendAsync("queue://out", "yes").AsTask();
+        await cancel.CancelAsync();
+        Assert.That(async () => await cancelled, Throws.InstanceOf<OperationCanceledException>());
+        await using var first = await _one.AcceptLoginAsync();
+        var message = await first.ReadUntilAsync<ActiveMQTextMessage>();
+        Assert.That(Text(message), Is.EqualTo("yes"));
+        await first.RespondAsync(message);
+        await kept;
+    }
+
+    [Test]
+    public async Task Deliveries_of_a_lost_connection_are_recognised_when_they_come_again()
+    {
+        await using var consumer = _client.CreateConsumer<string>("queue://in");
+        var receiving = consumer.ReceiveAsync().AsTask();
+        await using var first = await _one.AcceptLoginAsync();
+        var subscription = await first.ReadUntilAsync<ConsumerInfo>();
+        await first.RespondAsync(subscription);
+        for (var i = 1; i <= 4; i++)
+        {
+            await first.DispatchAsync(subscription, i);
+        }
+
+        var accepted = await receiving;
+        var held = await consumer.ReceiveAsync();
+        var heldToo = await consumer.ReceiveAsync();
+        await accepted.AcceptAsync();
+        await first.ReadUntilAsync<MessageAck>();
+        first.Break();
+
+        await using var second = await _two.AcceptLoginAsync();
+        var again = await second.ReadUntilAsync<ConsumerInfo>();
+        Assert.That(again.ConsumerId, Is.EqualTo(subscription.ConsumerId));
+        await second.RespondAsync(again);
+        await heldToo.AcceptAsync(); // its connection is gone: remembered, not written
+        for (var i = 1; i <= 4; i++)
+        {
+            await second.DispatchAsync(again, i, redeliveryCounter: 1);
+        }
+
+        var acknowledged = await AcknowledgedAsync(second, 2);
+        Assert.That(acknowledged, Is.EquivalentTo(new[] { 1, 3 }));
+        var next = await consumer.ReceiveAsync();
+        Assert.That((next.Body, next.DeliveryCount), Is.EqualTo(("4", 2)));
+        await held.AcceptAsync();
+        Assert.That(await AcknowledgedAsync(second, 1), Is.EqualTo(new[] { 2 }));
+    }
+
+    [Test]
+    public async Task A_commit_without_an_answer_is_in_doubt()
+    {
+        await using var transaction = await _client.BeginTransactionAsync();
+        var sending = transaction.SendAsync("queue://out", "x").AsTask();
+        await using var first = await _one.AcceptLoginAsync();
+        await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
+        await sending;
+        var committing = transaction.CommitAsync().AsTask();
+        Assert.That((await first.ReadAsync<TransactionInfo>()).Type, Is.EqualTo(TransactionOperation.CommitOnePhase));
+        first.Break();
+        await using var second = await _two.AcceptLoginAsync();
+        Assert.That(async () => await committing, Throws.TypeOf<TransactionRolledBackException>());
+
+        // Nothing of it is replayed, and its producer serves the next one.
+        await using var next = await _client.BeginTransactionAsync();
+        var sendingNext = next.SendAsync("queue://out", "y").AsTask();
+        var message = await second.ReadUntilAsync<ActiveMQTextMessage>();
+        Assert.That((Text(message), message.MessageId!.ProducerSequenceId), Is.EqualTo(("y", 2)));
+        await second.RespondAsync(message);
+        await sendingNext;
+        var committingNext = next.CommitAsync().AsTask();
+        await second.RespondAsync(await second.ReadUntilAsync<TransactionInfo>());
+        await committingNext;
+    }
+
+    [Test]
+    public async Task A_commit_given_while_there_is_no_connection_follows_its_sends()
+    {
+        await using var transaction = await _client.BeginTransactionAsync();
+        var sending = transaction.SendAsync("queue://out", "x").AsTask();
+        await using (var first = await _one.AcceptLoginAsync())
+        {
+            await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
+            await sending;
+        }
+
+        await EventuallyAsync(() => _client.State == ConnectionState.Reconnecting);
+        var committing = transaction.CommitAsync().AsTask();
+        await using var second = await _two.AcceptLoginAsync();
+        Assert.That((await second.ReadUntilAsync<TransactionInfo>()).Type, Is.EqualTo(TransactionOperation.Begin));
+        Assert.That(Text(await second.ReadUntilAsync<ActiveMQTextMessage>()), Is.EqualTo("x"));
+        var commit = await second.ReadUntilAsync<TransactionInfo>();
+        Assert.That(commit.Type, Is.EqualTo(TransactionOperation.CommitOnePhase));
+        await second.RespondAsync(commit);
+        await committing;
+    }
+
+    [Test]
+    public async Task Interruption_and_resumption_are_told()
+    {
+        var told = new List<string>();
+        var both = new TaskCompletionSource();
+        _client.Interrupted += (_, e) =>
+        {
+            told.Add($"lost {e.Broker.Uri}");
+            return ValueTask.CompletedTask;
+        };
+        _client.Resumed += (_, e) =>
+        {
+            told.Add($"back at {e.Broker.Name} {e.Broker.Uri}, {e.RetriedSends} repeated");
+            both.SetResult();
+            return ValueTask.CompletedTask;
+        };
+        var sending = _client.SendAsync("queue://out", "x").AsTask();
+        await using (var first = await _one.AcceptLoginAsync())
+        {
+            await first.ReadUntilAsync<ActiveMQTextMessage>();
+        }
+
+        await using var second = await _two.AcceptLoginAsync();
+        await second.RespondAsync(await second.ReadUntilAsync<ActiveMQTextMessage>());
+        await sending;
+        await both.Task.WaitAsync(ScriptedConnection.Limit);
+        Assert.That(told, Is.EqualTo(new[] { $"lost {_one.Url}", $"back at scripted {_two.Url}, 1 repeated" }));
+    }
+
+    [Test]
+    public async Task A_broker_that_accepts_and_says_nothing_does_not_hold_up_the_next()
+    {
+        var connecting = _client.ConnectAsync().AsTask();
+        await using var silent = await _one.AcceptSilentlyAsync();
+        await using var second = await _two.AcceptLoginAsync();
+        await connecting.WaitAsync(ScriptedConnection.Limit);
+        Assert.That(_client.Broker!.Uri, Is.EqualTo(_two.Url));
+    }
+
+    [Test]
+    public async Task A_broker_that_refuses_the_connection_is_passed_over()
+    {
+        await _one.DisposeAsync();
+        var connecting = _client.ConnectAsync().AsTask();
+        await using var second = await _two.AcceptLoginAsync();
+        await connecting.WaitAsync(ScriptedConnection.Limit);
+    }
+
+    [Test]
+    public async Task A_password_that_is_refused_on_reconnection_ends_the_client()
+    {
+        var sending = _client.SendAsync("queue://out", "x").AsTask();
+        await using (var first = await _one.AcceptLoginAsync())
+        {
+            await first.ReadUntilAsync<ActiveMQTextMessage>();
+        }
+
+        await using var second = await _two.AcceptAsync();
+        await second.ReadAsync<ConnectionControl>();
+        await second.RefuseAsync(await second.ReadAsync<ConnectionInfo>(), "java.lang.SecurityException", "User name [me] or password is invalid.");
+        Assert.That(async () => await sending, Throws.TypeOf<SendOutcomeUnknownException>());
+        Assert.That(async () => await _client.ConnectAsync(), Throws.TypeOf<FabricSecurityException>());
+    }
+
+    [Test]
+    public async Task A_broker_can_send_its_clients_elsewhere()
+    {
+        await using var client = new FabricClient($"failover:({_one.Url})?jms.closeTimeout=0");
+        var connecting = client.ConnectAsync().AsTask();
+        await using var first = await _one.AcceptLoginAsync();
+        await connecting;
+        await first.SendAsync(new ConnectionControl { ReconnectTo = _two.Url });
+        await using var second = await _two.AcceptLoginAsync();
+        await EventuallyAsync(() => client.State == ConnectionState.Connected && client.Broker!.Uri == _two.Url);
+    }
+
+    [Test]
+    public async Task A_broker_that_falls_silent_is_given_up()
+    {
+        await using var client = new FabricClient(
+            $"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0" +
+            "&nested.wireFormat.maxInactivityDuration=150&nested.wireFormat.maxInactivityDurationInitalDelay=0");
+        _ = client.ConnectAsync().AsTask();
+        await using var first = await _one.AcceptLoginAsync();
+        await using var second = await _two.AcceptLoginAsync();
+        await EventuallyAsync(() => client.Broker?.Uri == _two.Url);
+    }
+
+    private static string? Text(ActiveMQTextMessage message) => Protocols.OpenWire.MessageBody.ReadText(message.Content);
+
+    /// <summary>The numbers of the next so many messages that are acknowledged.</summary>
+    private static async Task<List<int>> AcknowledgedAsync(ScriptedConnection connection, int count)
+    {
+        var numbers = new List<int>();
+        while (numbers.Count < count)
+        {
+            var ack = await connection.ReadUntilAsync<MessageAck>();
+            Assert.That(ack.AckType, Is.AnyOf(AckType.Standard, AckType.Individual));
+            Assert.That(ack.MessageCount, Is.EqualTo(1));
+            numbers.Add((int)ack.LastMessageId!.ProducerSequenceId);
+        }
+
+        return numbers;
+    }
+
+    private static async Task EventuallyAsync(Func<bool> condition)
+    {
+        using var limit = new CancellationTokenSource(ScriptedConnection.Limit);
+        while (!condition())
+        {
+            await Task.Delay(5, limit.Token);
+        }
+    }
+}
