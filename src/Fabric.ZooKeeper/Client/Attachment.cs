@@ -213,6 +213,7 @@ public sealed partial class ZooKeeperClient
                 case SpecialXid.SetWatches when header.Error != ZooKeeperError.Ok:
                     throw new JuteException($"the server does not take the watches: {header.Error}"); // unarmed, they would be silent for ever
                 case SpecialXid.SetWatches:
+                    Saw(header.Zxid); // everything up to it has fired
                     break;
                 case SpecialXid.Auth:
                     Authenticated(header.Error);
@@ -260,11 +261,7 @@ public sealed partial class ZooKeeperClient
                 throw new JuteException($"the answer {header.Xid} belongs to no request that is due");
             }
 
-            if (header.Zxid > 0)
-            {
-                Volatile.Write(ref client._lastZxid, Math.Max(client._lastZxid, header.Zxid));
-            }
-
+            Saw(header.Zxid);
             try
             {
                 request.Answer(header.Error, ref reader);
@@ -275,6 +272,9 @@ public sealed partial class ZooKeeperClient
                 throw;
             }
         }
+
+        /// <summary>Not below it: what a read has shown must never be taken back by another server.</summary>
+        private void Saw(long zxid) => Volatile.Write(ref client._lastZxid, Math.Max(client._lastZxid, zxid));
 
         private PendingRequest? TakeDue()
         {

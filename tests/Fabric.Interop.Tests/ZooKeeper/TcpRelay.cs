@@ -1,20 +1,26 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 
 namespace Fabric.Interop.Tests.ZooKeeper;
 
-/// <summary>Passes connections on to a port, and cuts them when a test wants to; it may swallow what comes back first.</summary>
+/// <summary>
+/// Passes connections on to a port, and cuts them when a test wants to; it may swallow what comes back first. With a certificate it
+/// speaks TLS to the clients.
+/// </summary>
 internal sealed class TcpRelay : IAsyncDisposable
 {
     private readonly int _target;
+    private readonly X509Certificate2? _certificate;
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly List<TcpClient> _sockets = [];
     private readonly Lock _gate = new();
     private readonly Task _accepting;
 
-    public TcpRelay(int target)
+    public TcpRelay(int target, X509Certificate2? certificate = null)
     {
-        _target = target;
+        (_target, _certificate) = (target, certificate);
         _listener.Start();
         _accepting = AcceptAsync();
     }
@@ -26,6 +32,18 @@ internal sealed class TcpRelay : IAsyncDisposable
 
     /// <summary>While true no new connection gets through.</summary>
     public volatile bool Refuse;
+
+    /// <summary>Whether a connection goes through.</summary>
+    public bool IsInUse
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _sockets.Any(socket => socket.Connected);
+            }
+        }
+    }
 
     public void Cut()
     {
@@ -78,27 +96,43 @@ internal sealed class TcpRelay : IAsyncDisposable
         try
         {
             await server.ConnectAsync(IPAddress.Loopback, _target);
-            await Task.WhenAny(CopyAsync(client, server, () => false), CopyAsync(server, client, () => Swallow));
+            await using var near = await OpenAsync(client);
+            await using var far = server.GetStream();
+            await Task.WhenAny(CopyAsync(near, far, () => false), CopyAsync(far, near, () => Swallow));
         }
-        catch (Exception exception) when (exception is SocketException or IOException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception exception) when (exception
+            is SocketException or IOException or ObjectDisposedException or InvalidOperationException
+            or System.Security.Authentication.AuthenticationException)
         {
-            // Cut by the test, or by either side: both ends go.
+            // Cut by the test, or by either side, or no TLS client: both ends go.
         }
 
         client.Dispose();
         server.Dispose();
     }
 
-    private static async Task CopyAsync(TcpClient from, TcpClient to, Func<bool> swallow)
+    private async Task<Stream> OpenAsync(TcpClient client)
+    {
+        if (_certificate is null)
+        {
+            return client.GetStream();
+        }
+
+        var stream = new SslStream(client.GetStream());
+        await stream.AuthenticateAsServerAsync(_certificate);
+        return stream;
+    }
+
+    private static async Task CopyAsync(Stream from, Stream to, Func<bool> swallow)
     {
         var buffer = new byte[16 * 1024];
         try
         {
-            for (int count; (count = await from.GetStream().ReadAsync(buffer)) > 0;)
+            for (int count; (count = await from.ReadAsync(buffer)) > 0;)
             {
                 if (!swallow())
                 {
-                    await to.GetStream().WriteAsync(buffer.AsMemory(0, count));
+                    await to.WriteAsync(buffer.AsMemory(0, count));
                 }
             }
         }

@@ -3,6 +3,7 @@ using System.Text;
 using Fabric.Runtime;
 using Fabric.ZooKeeper.Client;
 using Fabric.ZooKeeper.Jute;
+using MultiOperation = Fabric.ZooKeeper.Client.MultiOperation;
 
 namespace Fabric.Interop.Tests.ZooKeeper;
 
@@ -19,7 +20,7 @@ internal sealed class EmbeddedZooKeeperClientTests : ZooKeeperClientTests
 }
 
 /// <summary>What the client promises, the same against Apache ZooKeeper and against the embedded server.</summary>
-internal abstract class ZooKeeperClientTests
+internal abstract partial class ZooKeeperClientTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan SessionTimeout = TimeSpan.FromSeconds(2);
@@ -115,46 +116,6 @@ internal abstract class ZooKeeperClientTests
     }
 
     [Test]
-    public async Task A_one_shot_watch_fires_once()
-    {
-        var client = await ConnectAsync();
-        var path = await client.CreateAsync($"{_base}/w", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
-        var events = new BlockingCollection<WatchedEvent>();
-        await client.GetDataAsync(path, events.Add);
-        await client.GetChildrenAsync(path, events.Add);
-        await client.SetDataAsync(path, "1"u8.ToArray());
-        await client.SetDataAsync(path, "2"u8.ToArray());
-        await client.CreateAsync($"{path}/child", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
-        await client.SyncAsync(path);
-        Assert.That(
-            (Take(events).Type, Take(events).Type), Is.EqualTo((WatchEventType.NodeDataChanged, WatchEventType.NodeChildrenChanged)));
-        Assert.That(events, Is.Empty);
-    }
-
-    [Test]
-    public async Task A_recursive_watch_stays_until_removed()
-    {
-        var client = await ConnectAsync();
-        var events = new BlockingCollection<WatchedEvent>();
-        await client.AddWatchAsync(_base, AddWatchMode.PersistentRecursive, events.Add);
-        var path = await client.CreateAsync($"{_base}/x", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
-        await client.SetDataAsync(path, "1"u8.ToArray());
-        await client.SetDataAsync(path, "2"u8.ToArray());
-        await client.DeleteAsync(path);
-        WatchEventType[] seen = [Take(events).Type, Take(events).Type, Take(events).Type, Take(events).Type];
-        Assert.That(seen, Is.EqualTo(new[]
-        {
-            WatchEventType.NodeCreated, WatchEventType.NodeDataChanged, WatchEventType.NodeDataChanged, WatchEventType.NodeDeleted,
-        }));
-        await client.RemoveWatchesAsync(_base, WatcherType.Any, events.Add);
-        Assert.That(Take(events).Type, Is.EqualTo(WatchEventType.PersistentWatchRemoved));
-        await client.CreateAsync($"{_base}/y", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
-        await client.SyncAsync(_base);
-        Assert.That(events, Is.Empty);
-        Assert.That(async () => await client.RemoveWatchesAsync(_base, WatcherType.Any, events.Add), Fails(ZooKeeperError.NoWatcher));
-    }
-
-    [Test]
     public async Task A_multi_happens_whole_or_not_at_all()
     {
         var client = await ConnectAsync();
@@ -211,136 +172,6 @@ internal abstract class ZooKeeperClientTests
     }
 
     [Test]
-    public async Task A_cut_connection_keeps_session_ephemerals_watches_and_identities()
-    {
-        await using var relay = new TcpRelay(_host.Port);
-        var client = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}");
-        await client.AddAuthAsync("digest", "fabric:admin"u8.ToArray());
-        await client.CreateAsync($"{_base}/e", default, WellKnownAcls.CreatorAll, CreateMode.Ephemeral);
-        var changed = new BlockingCollection<WatchedEvent>();
-        var recursive = new BlockingCollection<WatchedEvent>();
-        await client.GetChildrenAsync(_base, watched => AddChange(changed, watched));
-        await client.AddWatchAsync($"{_base}/e", AddWatchMode.PersistentRecursive, watched => AddChange(recursive, watched));
-        var session = client.SessionId;
-        var states = new BlockingCollection<KeeperState>();
-        client.StateChanged += states.Add;
-        relay.Cut();
-        Assert.That((Take(states), Take(states)), Is.EqualTo((KeeperState.Disconnected, KeeperState.SyncConnected)));
-        Assert.That(client.SessionId, Is.EqualTo(session));
-        var other = await ConnectAsync();
-        await other.AddAuthAsync("digest", "fabric:admin"u8.ToArray());
-        await other.CreateAsync($"{_base}/new", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
-        await other.SetDataAsync($"{_base}/e", "1"u8.ToArray());
-        Assert.That(Take(changed).Type, Is.EqualTo(WatchEventType.NodeChildrenChanged));
-        Assert.That(Take(recursive).Type, Is.EqualTo(WatchEventType.NodeDataChanged));
-        Assert.That((await client.GetDataAsync($"{_base}/e")).Data, Is.EqualTo("1"u8.ToArray()));
-    }
-
-    [Test]
-    public async Task A_change_missed_while_disconnected_fires_the_watch()
-    {
-        await using var relay = new TcpRelay(_host.Port);
-        var client = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}", timeout: TimeSpan.FromSeconds(4));
-        var changed = new BlockingCollection<WatchedEvent>();
-        await client.GetDataAsync(_base, watched => AddChange(changed, watched));
-        var other = await ConnectAsync();
-        relay.Swallow = true;
-        await other.SetDataAsync(_base, "missed"u8.ToArray());
-        relay.Cut();
-        relay.Swallow = false;
-        Assert.That(Take(changed).Type, Is.EqualTo(WatchEventType.NodeDataChanged));
-    }
-
-    [Test]
-    public async Task A_request_under_way_fails_with_connection_loss_and_a_later_one_waits()
-    {
-        await using var relay = new TcpRelay(_host.Port);
-        var client = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}");
-        relay.Swallow = true;
-        var lost = client.CreateAsync($"{_base}/lost", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
-        var other = await ConnectAsync();
-        while (await other.ExistsAsync($"{_base}/lost") is null)
-        {
-            await Task.Delay(10);
-        }
-
-        relay.Cut();
-        relay.Swallow = false;
-        Assert.That(async () => await lost.WaitAsync(Limit), Fails(ZooKeeperError.ConnectionLoss));
-        Assert.That(await client.ExistsAsync($"{_base}/lost").WaitAsync(Limit), Is.Not.Null);
-    }
-
-    [Test]
-    public async Task A_protected_create_is_made_once_when_its_answer_is_lost()
-    {
-        await using var relay = new TcpRelay(_host.Port);
-        var client = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}");
-        relay.Swallow = true;
-        var create = client.CreateProtectedAsync($"{_base}/p-", default, WellKnownAcls.OpenUnsafe, CreateMode.EphemeralSequential);
-        var other = await ConnectAsync();
-        while ((await other.GetChildrenAsync(_base)).Children.Count == 0)
-        {
-            await Task.Delay(10);
-        }
-
-        relay.Cut();
-        relay.Swallow = false;
-        var path = await create.WaitAsync(Limit);
-        Assert.That((await other.GetChildrenAsync(_base)).Children, Is.EqualTo(new[] { path[(_base.Length + 1)..] }));
-    }
-
-    [Test]
-    public async Task A_session_that_was_away_too_long_is_over()
-    {
-        await using var relay = new TcpRelay(_host.Port);
-        var client = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}");
-        var path = await client.CreateAsync($"{_base}/e", default, WellKnownAcls.OpenUnsafe, CreateMode.Ephemeral);
-        var other = await ConnectAsync();
-        var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await other.ExistsAsync(path, watched => gone.TrySetResult());
-        var expired = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        client.StateChanged += state =>
-        {
-            if (state == KeeperState.Expired)
-            {
-                expired.TrySetResult();
-            }
-        };
-        relay.Refuse = true;
-        relay.Cut();
-        await gone.Task.WaitAsync(Limit);
-        Assert.That(expired.Task.IsCompleted, Is.False, "only a server can say that a session has expired");
-        relay.Refuse = false;
-        await expired.Task.WaitAsync(Limit);
-        Assert.That(async () => await client.ExistsAsync(_base), Fails(ZooKeeperError.SessionExpired));
-    }
-
-    [Test]
-    public async Task A_client_of_several_hosts_goes_to_one_that_is_there()
-    {
-        var dead = Ports.FindFree();
-        await using var relay = new TcpRelay(_host.Port);
-        var client = await ConnectAsync(connectString: $"127.0.0.1:{dead},127.0.0.1:{relay.Port},127.0.0.1:{_host.Port}");
-        for (var i = 0; i < 3; i++)
-        {
-            relay.Cut();
-            Assert.That(await RetryAsync(() => client.ExistsAsync(_base)), Is.Not.Null);
-        }
-    }
-
-    [Test, Order(1000)]
-    public async Task A_restarted_server_finds_the_session_again()
-    {
-        var client = await ConnectAsync(timeout: TimeSpan.FromSeconds(4));
-        await client.CreateAsync($"{_base}/e", default, WellKnownAcls.OpenUnsafe, CreateMode.Ephemeral);
-        var session = client.SessionId;
-        await _host.StopAsync();
-        await _host.StartAsync();
-        Assert.That(await RetryAsync(() => client.ExistsAsync($"{_base}/e")), Is.Not.Null);
-        Assert.That(client.SessionId, Is.EqualTo(session));
-    }
-
-    [Test]
     public async Task A_thousand_requests_in_flight_are_answered_in_order()
     {
         var client = await ConnectAsync();
@@ -366,6 +197,62 @@ internal abstract class ZooKeeperClientTests
         await cancel.CancelAsync();
         Assert.That(async () => await read, Throws.InstanceOf<OperationCanceledException>());
         relay.Swallow = false;
+    }
+
+    [Test]
+    public async Task The_largest_data_that_can_be_written_can_be_read()
+    {
+        var client = await ConnectAsync(timeout: TimeSpan.FromSeconds(4));
+        var data = new byte[1_048_575 - 20 - _base.Length];
+        new Random(1).NextBytes(data);
+        await client.SetDataAsync(_base, data);
+        Assert.That((await client.GetDataAsync(_base)).Data, Is.EqualTo(data));
+        Assert.That(async () => await client.SetDataAsync(_base, new byte[data.Length + 1]), Throws.ArgumentException);
+    }
+
+    [Test]
+    public async Task The_server_has_the_last_word_on_the_session_timeout()
+    {
+        var client = await ConnectAsync(timeout: TimeSpan.FromMilliseconds(1));
+        Assert.That(client.NegotiatedSessionTimeout, Is.EqualTo(TimeSpan.FromMilliseconds(400)), "twice the server's tick");
+    }
+
+    [Test]
+    public async Task An_unknown_scheme_is_refused_for_good()
+    {
+        var client = await ConnectAsync();
+        Assert.That(async () => await client.AddAuthAsync("nosuch", "x"u8.ToArray()).WaitAsync(Limit), Fails(ZooKeeperError.AuthFailed));
+        Assert.That(async () => await client.ExistsAsync(_base), Fails(ZooKeeperError.AuthFailed));
+        Assert.That(client.State, Is.EqualTo(KeeperState.AuthFailed));
+    }
+
+    [Test]
+    public async Task A_multi_makes_znodes_of_all_kinds_and_names_them_without_the_chroot()
+    {
+        var client = await ConnectAsync(connectString: $"127.0.0.1:{_host.Port}{_base}");
+        var acl = WellKnownAcls.OpenUnsafe;
+        var results = await client.MultiAsync(
+        [
+            MultiOperation.Create("/container", default, acl, CreateMode.Container),
+            MultiOperation.Create("/container/s-", "x"u8.ToArray(), acl, CreateMode.PersistentSequential),
+            MultiOperation.Create("/ttl", default, acl, CreateMode.PersistentWithTtl, TimeSpan.FromMinutes(1)),
+            MultiOperation.Check("/ttl", 0),
+        ]);
+        Assert.That(results.Select(result => result.Path), Is.EqualTo(new[] { "/container", "/container/s-0000000000", "/ttl", null }));
+        Assert.That(results[2].Stat!.Value.DataLength, Is.Zero);
+        Assert.That((await client.GetDataAsync("/container/s-0000000000")).Data, Is.EqualTo("x"u8.ToArray()));
+        Assert.That(
+            async () => await client.MultiAsync([MultiOperation.Delete("/")]),
+            Fails(ZooKeeperError.BadArguments).And.Property("OperationIndex").EqualTo(0).And.Property("Path").EqualTo("/"));
+    }
+
+    [Test]
+    public async Task A_chroot_that_does_not_exist_has_nothing_in_it()
+    {
+        var client = await ConnectAsync(connectString: $"127.0.0.1:{_host.Port}{_base}/missing");
+        Assert.That(await client.ExistsAsync("/"), Is.Null);
+        Assert.That(
+            async () => await client.CreateAsync("/a", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent), Fails(ZooKeeperError.NoNode));
     }
 
     private async Task<ZooKeeperClient> ConnectAsync(string? connectString = null, TimeSpan? timeout = null)

@@ -1,7 +1,11 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using Fabric.Runtime;
+using Fabric.ZooKeeper.Client;
+using Fabric.ZooKeeper.Jute;
 using Fabric.ZooKeeper.Server;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -19,15 +23,23 @@ internal interface IZooKeeperHost : IAsyncDisposable
 }
 
 /// <summary>Apache ZooKeeper of Debian's package.</summary>
-internal sealed class ApacheZooKeeper : IZooKeeperHost
+/// <param name="certificate">With its key: the server then has a TLS port too, and trusts, and wants, clients with the same one.</param>
+internal sealed class ApacheZooKeeper(X509Certificate2? certificate = null) : IZooKeeperHost
 {
     private const string Script = "/usr/share/zookeeper/bin/zkServer.sh";
+
+    /// <summary>Debian's script leaves out what TLS needs, though the package depends on it.</summary>
+    private const string TlsClasses =
+        "-cp /etc/zookeeper/conf:/usr/share/java/zookeeper.jar:/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
+
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
 
     private readonly string _directory = Directory.CreateTempSubdirectory("fabric-zookeeper-").FullName;
     private Process? _process;
 
     public int Port { get; } = Ports.FindFree();
+
+    public int TlsPort { get; } = Ports.FindFree();
 
     public async Task StartAsync()
     {
@@ -41,6 +53,7 @@ internal sealed class ApacheZooKeeper : IZooKeeperHost
             admin.enableServer=false
             extendedTypesEnabled=true
             4lw.commands.whitelist=*
+            {(certificate is null ? "" : await ConfigureTlsAsync(certificate))}
             """);
         var start = new ProcessStartInfo(Script, ["start-foreground", configuration])
         {
@@ -48,13 +61,29 @@ internal sealed class ApacheZooKeeper : IZooKeeperHost
             RedirectStandardError = true,
         };
         start.Environment["ZOO_LOG_DIR"] = _directory;
-        start.Environment["JVMFLAGS"] = "-Xmx128m -Dzookeeper.extendedTypesEnabled=true";
+        start.Environment["JVMFLAGS"] = $"-Xmx128m -Dzookeeper.extendedTypesEnabled=true {(certificate is null ? "" : TlsClasses)}";
         _process = Process.Start(start)!;
         _process.OutputDataReceived += (_, _) => { };
         _process.ErrorDataReceived += (_, _) => { };
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
         await Ports.WaitUntilListeningAsync(Port, StartLimit, () => _process.HasExited);
+    }
+
+    private async Task<string> ConfigureTlsAsync(X509Certificate2 identity)
+    {
+        var (key, trusted) = (Path.Combine(_directory, "key.pem"), Path.Combine(_directory, "trusted.pem"));
+        await File.WriteAllTextAsync(key, $"{identity.GetRSAPrivateKey()!.ExportPkcs8PrivateKeyPem()}\n{identity.ExportCertificatePem()}\n");
+        await File.WriteAllTextAsync(trusted, identity.ExportCertificatePem());
+        return $"""
+            secureClientPort={TlsPort}
+            serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
+            ssl.keyStore.location={key}
+            ssl.keyStore.type=PEM
+            ssl.trustStore.location={trusted}
+            ssl.trustStore.type=PEM
+            ssl.clientAuth=need
+            """;
     }
 
     public async Task StopAsync()
@@ -106,6 +135,24 @@ internal sealed class EmbeddedZooKeeper : IZooKeeperHost
     {
         await StopAsync();
         Directory.Delete(_directory, recursive: true);
+    }
+}
+
+internal static class StateList
+{
+    /// <summary>States of a client from the next lost connection on: what it still has to tell of the one before is left out.</summary>
+    public static BlockingCollection<KeeperState> FromLossOn(ZooKeeperClient client)
+    {
+        var (states, isLost) = (new BlockingCollection<KeeperState>(), false);
+        client.StateChanged += state =>
+        {
+            isLost |= state == KeeperState.Disconnected;
+            if (isLost)
+            {
+                states.Add(state);
+            }
+        };
+        return states;
     }
 }
 

@@ -1,6 +1,6 @@
 namespace Fabric.Tests.Server;
 
-/// <summary>A clock that stands until it is moved; its timers fire while it moves, on the mover's thread.</summary>
+/// <summary>A clock that stands until it is moved; its timers fire while it moves, on the mover's thread, once per move.</summary>
 internal sealed class ManualTime : TimeProvider
 {
     private readonly Lock _gate = new();
@@ -48,12 +48,15 @@ internal sealed class ManualTime : TimeProvider
 
     private sealed class ManualTimer(ManualTime time, TimerCallback callback, object? state) : ITimer
     {
+        private TimeSpan _period = Timeout.InfiniteTimeSpan;
+
         public TimeSpan Due { get; private set; } = TimeSpan.MaxValue;
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
             lock (time._gate)
             {
+                _period = period;
                 Due = dueTime == Timeout.InfiniteTimeSpan ? TimeSpan.MaxValue : time._now + dueTime;
             }
 
@@ -64,7 +67,7 @@ internal sealed class ManualTime : TimeProvider
         {
             lock (time._gate)
             {
-                Due = TimeSpan.MaxValue;
+                Due = _period > TimeSpan.Zero ? time._now + _period : TimeSpan.MaxValue;
             }
 
             callback(state);
