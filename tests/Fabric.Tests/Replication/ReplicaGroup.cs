@@ -101,10 +101,14 @@ internal sealed class ReplicaGroup : IAsyncDisposable
 
     public IEnumerable<ReplicaNode> Others(ReplicaNode node) => Nodes.Where(other => other != node);
 
-    /// <summary>Waits until all that run have applied the same, and gives it.</summary>
+    /// <summary>Waits until all that run have applied at least so many and all there is, and gives it.</summary>
     public async Task<IReadOnlyList<int>> AgreedAsync(int count)
     {
-        await EventuallyAsync(() => Nodes.TrueForAll(node => node.Applied.Count >= count), $"all apply {count} records");
+        await EventuallyAsync(
+            () => Nodes.TrueForAll(node => node.Applied.Count >= count)
+                && Nodes.Select(node => (node.Replica.Journal.End, node.Replica.Journal.Applied)).Distinct().ToArray() is [var (end, all)]
+                && end == all,
+            $"all apply {count} records");
         var applied = Nodes[0].Applied;
         Assert.That(Nodes.Select(node => node.Applied), Is.All.EqualTo(applied));
         return applied;
