@@ -13,12 +13,21 @@ namespace Fabric.Server.Node;
 /// </summary>
 /// <param name="runtime">The network.</param>
 /// <param name="broker">What is served.</param>
+/// <param name="advisories">Tell clients what comes and goes; they belong to the broker and begin anew with each mastership.</param>
 /// <param name="presence">Where clients look for it.</param>
 /// <param name="openWire">The connector.</param>
 /// <param name="advertisedHost">The host of the URL that clients are told.</param>
 /// <param name="logger">Told about openings and closings.</param>
+/// <param name="changed">Told when <see cref="Failure"/> or <see cref="Services"/> have changed; quick.</param>
 internal sealed class BrokerHost(
-    FabricRuntime runtime, MessageBroker broker, IBrokerPresence presence, OpenWireOptions openWire, string advertisedHost, ILogger logger)
+    FabricRuntime runtime,
+    MessageBroker broker,
+    Advisories advisories,
+    IBrokerPresence presence,
+    OpenWireOptions openWire,
+    string advertisedHost,
+    ILogger logger,
+    Action changed)
     : IBrokerHost
 {
     /// <summary>How long clients' discovery may keep us from closing: it is a courtesy to them, and the next master waits for us.</summary>
@@ -44,6 +53,7 @@ internal sealed class BrokerHost(
     public async Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken)
     {
         var journal = await _journal.Task.WaitAsync(cancellationToken);
+        advisories.Start(broker, broker.GetStatistics().Select(figures => figures.Name));
         broker.StartServing(journal, epoch, epochStart);
         try
         {
@@ -54,12 +64,14 @@ internal sealed class BrokerHost(
         {
             Failure = exception.Message;
             broker.StopServing();
+            changed();
             throw;
         }
 
         var service = $"tcp://{advertisedHost}:{_listener.Port}";
         _service = service;
         presence.Publish([service], epoch);
+        changed();
         logger.LogInformation("{Broker} serves clients at {Service} in epoch {Epoch}", openWire.BrokerName, service, epoch);
     }
 

@@ -125,7 +125,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
         BrokerHost? opened = null;
         try
         {
-            await using var running = await RunningReplica.StartAsync(_services, Configuration, IsFirst, _logger, _stopping.Token);
+            await using var running = await RunningReplica.StartAsync(_services, Configuration, IsFirst, _logger, _changed, _stopping.Token);
             opened = running.Host;
             (_running, _failure) = (running, null);
             _changed();

@@ -52,22 +52,30 @@ internal sealed class RunningReplica : IAsyncDisposable
     /// <param name="configuration">Of this one.</param>
     /// <param name="isFirst">Whether it is the container's first broker, which gets the container's port and name.</param>
     /// <param name="logger">Of this broker.</param>
+    /// <param name="changed">Told when its connectors have opened or could not be opened.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public static async Task<RunningReplica> StartAsync(
-        NodeServices services, BrokerConfiguration configuration, bool isFirst, ILogger logger, CancellationToken cancellationToken)
+        NodeServices services,
+        BrokerConfiguration configuration,
+        bool isFirst,
+        ILogger logger,
+        Action changed,
+        CancellationToken cancellationToken)
     {
         var (runtime, options) = (services.Runtime, services.Options);
         var brokerOptions = new BrokerOptions { Name = configuration.Broker, Authenticator = services.Users };
-        var broker = new MessageBroker(runtime, brokerOptions, new OpenWirePayloadEditor(), null, logger);
+        var brokerId = $"ID:{configuration.Group}-{configuration.Broker}";
+        var advisories = new Advisories(brokerId, configuration.Broker);
+        var broker = new MessageBroker(runtime, brokerOptions, new OpenWirePayloadEditor(), advisories, logger);
         var ties = services.Surroundings.Tie(configuration, isFirst, logger);
         var openWire = new OpenWireOptions
         {
             Host = options.BindHost,
             Port = configuration.OpenWirePort ?? (isFirst ? options.EffectiveOpenWirePort : 0),
             BrokerName = configuration.Broker,
-            BrokerId = $"{configuration.Group}/{configuration.Broker}",
+            BrokerId = brokerId,
         };
-        var host = new BrokerHost(runtime, broker, ties.Presence, openWire, options.EffectiveAdvertisedHost, logger);
+        var host = new BrokerHost(runtime, broker, advisories, ties.Presence, openWire, options.EffectiveAdvertisedHost, logger, changed);
         var replicaOptions = new ReplicaOptions
         {
             Broker = configuration.Broker,
