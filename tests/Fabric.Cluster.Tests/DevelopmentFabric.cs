@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using Fabric.Cluster.Tests.Nodes;
 
 namespace Fabric.Cluster.Tests;
 
@@ -30,11 +32,19 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
 
     public string DiscoveryUrl => $"discovery:(fabric:default?zookeeper={ZooKeeper})";
 
-    /// <param name="portOffset">Keeps fabrics of different tests, and a developer's own, apart.</param>
+    /// <summary>The client port of a container, counted from 1, while it is master.</summary>
+    public int OpenWirePort(int number) => 61616 + _portOffset + number - 1;
+
+    /// <summary>The process that hosts the embedded registry and supervises the containers.</summary>
+    public int RootProcessId => int.Parse(File.ReadLines(Path.Combine(_data, "fabricd.pid")).First(), CultureInfo.InvariantCulture);
+
+    public string Data => _data;
+
+    /// <summary>Starts one on free ports.</summary>
     /// <param name="zooKeeper">An ensemble that runs already; null for the embedded registry.</param>
-    public static async Task<DevelopmentFabric> StartAsync(int portOffset, string? zooKeeper = null)
+    public static async Task<DevelopmentFabric> StartAsync(string? zooKeeper = null)
     {
-        var fabric = new DevelopmentFabric(portOffset, zooKeeper);
+        var fabric = new DevelopmentFabric(RootNode.FreeOffset(), zooKeeper);
         try
         {
             await fabric.UpAsync();
@@ -50,17 +60,21 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
     public async Task<Outcome> UpAsync()
     {
         string[] registry = _zooKeeper is null ? [] : ["--zookeeper", _zooKeeper];
-        var outcome = await Processes.RunAsync(
-            Path.Combine(Root, "deploy", "up"),
-            ["--data", _data, "--port-offset", $"{_portOffset}", .. registry],
-            UpLimit);
-        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+        var outcome = await RunUpAsync(["--data", _data, "--port-offset", $"{_portOffset}", .. registry]);
+        Assert.That(outcome.ExitCode, Is.Zero, () => $"{outcome}\n{Logs()}");
         return outcome;
     }
 
+    /// <summary>Runs <c>deploy/up</c> as it is given.</summary>
+    public static Task<Outcome> RunUpAsync(params string[] arguments) =>
+        Processes.RunAsync(Path.Combine(Root, "deploy", "up"), arguments, UpLimit);
+
+    /// <summary>Runs <c>deploy/fabric</c> as it is given.</summary>
+    public static Task<Outcome> RunCliAsync(params string[] arguments) =>
+        Processes.RunAsync(Path.Combine(Root, "deploy", "fabric"), arguments, TimeSpan.FromMinutes(1));
+
     /// <summary>Runs a command of the CLI against this fabric.</summary>
-    public Task<Outcome> CliAsync(params string[] arguments) => Processes.RunAsync(
-        Path.Combine(Root, "deploy", "fabric"), [.. arguments, "--zookeeper", ZooKeeper], TimeSpan.FromMinutes(1));
+    public Task<Outcome> CliAsync(params string[] arguments) => RunCliAsync([.. arguments, "--zookeeper", ZooKeeper]);
 
     /// <summary>What <c>cluster-list -o json</c> shows of broker <c>default</c>.</summary>
     public async Task<ClusterRow> ClusterAsync()
@@ -84,7 +98,7 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
         ClusterAsync,
         row => row.Master is not null && row.Services.Count == 1 && row.Slaves.Count == 2 && row.Slaves.All(slave => slave.InSync),
         limit,
-        "one master, two slaves in sync, one service");
+        () => $"one master, two slaves in sync, one service\n{Logs()}");
 
     public async Task<int> ProcessIdAsync(string container)
     {
@@ -95,6 +109,12 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
             .First(row => row.GetProperty("container").GetString() == container)
             .GetProperty("pid").GetInt32();
     }
+
+    /// <summary>The ends of the logs, for the message of a test that failed.</summary>
+    public string Logs() => string.Join(
+        '\n',
+        Directory.GetFiles(_data, "fabricd-*.log", SearchOption.AllDirectories).Order().Select(
+            file => $"== {Path.GetRelativePath(_data, file)}\n{string.Join('\n', File.ReadLines(file).TakeLast(60))}"));
 
     public async ValueTask DisposeAsync()
     {

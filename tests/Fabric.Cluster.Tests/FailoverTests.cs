@@ -13,7 +13,7 @@ internal sealed class FailoverTests
     [OneTimeSetUp]
     public async Task StartFabricAsync()
     {
-        _fabric = await DevelopmentFabric.StartAsync(portOffset: 2000);
+        _fabric = await DevelopmentFabric.StartAsync();
         await _fabric.HealthyAsync(Healing);
     }
 

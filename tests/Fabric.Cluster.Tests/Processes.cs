@@ -55,8 +55,12 @@ internal static class Processes
         process.Kill();
     }
 
+    /// <inheritdoc cref="EventuallyAsync{T}(Func{Task{T}}, Func{T, bool}, TimeSpan, Func{string})"/>
+    public static Task<T> EventuallyAsync<T>(Func<Task<T>> look, Func<T, bool> isGood, TimeSpan limit, string what) =>
+        EventuallyAsync(look, isGood, limit, () => what);
+
     /// <summary>Waits for a condition; fails with what it last saw.</summary>
-    public static async Task<T> EventuallyAsync<T>(Func<Task<T>> look, Func<T, bool> isGood, TimeSpan limit, string what)
+    public static async Task<T> EventuallyAsync<T>(Func<Task<T>> look, Func<T, bool> isGood, TimeSpan limit, Func<string> what)
     {
         var clock = Stopwatch.StartNew();
         while (true)
@@ -67,7 +71,7 @@ internal static class Processes
                 return seen;
             }
 
-            Assert.That(clock.Elapsed, Is.LessThan(limit), $"{what}; last seen: {seen}");
+            Assert.That(clock.Elapsed, Is.LessThan(limit), () => $"last seen: {seen}; wanted: {what()}");
             await Task.Delay(100);
         }
     }

@@ -80,6 +80,11 @@ internal sealed class FabricCommandLine
             return (int)ErrorReport.Write(_context.Error, UsageError.Describe(parsed, CommandNames, normal));
         }
 
+        if (!normal.Contains("--") && UsageError.FindStrayOption(parsed) is { } stray)
+        {
+            return (int)ErrorReport.Write(_context.Error, stray);
+        }
+
         try
         {
             return await parsed.InvokeAsync(new InvocationConfiguration

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
 
 namespace Fabric.Cli.Frame;
@@ -23,6 +24,19 @@ internal static partial class UsageError
         return arguments.Count == 0
             ? new CliException(ExitCode.Usage, "no command was given", null, "fabric --help")
             : new CliException(ExitCode.Usage, Plain(parsed.Errors[0].Message), null, Help(command));
+    }
+
+    /// <summary>
+    /// An option that the command does not have and that the parser took for one of its arguments. A word that begins with a dash may still be
+    /// an argument: after <c>--</c>, or when no letter follows, such as a number.
+    /// </summary>
+    /// <returns>Null when there is none.</returns>
+    public static CliException? FindStrayOption(ParseResult parsed)
+    {
+        var stray = parsed.CommandResult.Children.OfType<ArgumentResult>()
+            .SelectMany(argument => argument.Tokens)
+            .FirstOrDefault(token => token.Value.TrimStart('-') is [var first, ..] && char.IsAsciiLetter(first) && token.Value[0] == '-');
+        return stray is null ? null : UnknownOption(stray.Value, parsed.CommandResult.Command, parsed.RootCommandResult.Command);
     }
 
     private static CliException UnknownCommand(string token, IEnumerable<string> commands)

@@ -153,7 +153,8 @@ internal sealed class RootNode : IAsyncDisposable
         }
     }
 
-    private static int FreeOffset()
+    /// <summary>A port offset at which nothing listens now on the ports of a fabric.</summary>
+    public static int FreeOffset()
     {
         for (var attempt = 0; attempt < 100; attempt++)
         {
