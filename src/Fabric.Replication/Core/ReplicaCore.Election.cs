@@ -251,6 +251,7 @@ public sealed partial class ReplicaCore
     {
         Master = SelfAsMaster(Epoch);
         _majorityHeard = false; // what was heard in an earlier epoch says nothing about this one
+        _overtaken = null;
         Become(ReplicaRole.Starting, Epoch, now);
         _effects.Add(new ReplicaEffect.StartLeading(Epoch));
         Publish(ReplicaRole.Master);

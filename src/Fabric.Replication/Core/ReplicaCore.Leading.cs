@@ -9,6 +9,7 @@ public sealed partial class ReplicaCore
     private bool _adopting;
     private bool _majorityHeard;
     private TimeSpan? _handedOver;
+    private TimeSpan? _overtaken;
 
     /// <summary>A slave wants to follow.</summary>
     public void OnSlaveHello(long token, FollowHello hello, TimeSpan now)
@@ -64,6 +65,7 @@ public sealed partial class ReplicaCore
     private void WatchLead(TimeSpan now, Heard heard)
     {
         _majorityHeard = heard.MajorityHeard;
+        _overtaken = _view.Connected && _view.Epoch > Epoch ? _overtaken ?? now : null;
         if (!heard.MajorityHeard)
         {
             Elect(now, $"no majority heard for {_times.Lease.TotalSeconds:0.#} s");
@@ -71,6 +73,11 @@ public sealed partial class ReplicaCore
         else if (heard.DiskStalled > _times.DiskStallLimit)
         {
             Elect(now, $"the disk made no progress for {heard.DiskStalled.TotalSeconds:0.#} s");
+        }
+        else if (now - _overtaken > _times.StepLimit)
+        {
+            // Whoever claimed it had its time. The registry lets no lower epoch publish its services, so clients would not find us.
+            Elect(now, $"epoch {_view.Epoch} was claimed and is not used");
         }
     }
 

@@ -239,6 +239,19 @@ internal sealed class ReplicaFaultTests
     }
 
     [Test]
+    public async Task An_epoch_that_was_claimed_and_is_not_used_is_passed_over()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        await group.SettledMasterAsync();
+        var unused = group.Registry.ClaimForNobody();
+        await group.EventuallyAsync(
+            () => group.Nodes.Exists(node => node.IsServing && node.Replica.Status.Epoch > unused), $"somebody serves beyond epoch {unused}");
+        var master = await group.SettledMasterAsync();
+        master.Append(1);
+        Assert.That(await group.AgreedAsync(1), Is.EqualTo(new[] { 1 }));
+    }
+
+    [Test]
     public async Task A_slave_that_was_away_catches_up_under_load()
     {
         await using var group = await ReplicaGroup.StartAsync(options => options with { Journal = options.Journal with { TailBytes = 1024 * 1024 } });
