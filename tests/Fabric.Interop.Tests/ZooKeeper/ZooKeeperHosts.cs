@@ -24,7 +24,9 @@ internal interface IZooKeeperHost : IAsyncDisposable
 
 /// <summary>Apache ZooKeeper of Debian's package.</summary>
 /// <param name="certificate">With its key: the server then has a TLS port too, and trusts, and wants, clients with the same one.</param>
-internal sealed class ApacheZooKeeper(X509Certificate2? certificate = null) : IZooKeeperHost
+/// <param name="tickTime">In milliseconds; sessions live 2 to 20 of them.</param>
+/// <param name="javaFlags">Further flags of the Java machine.</param>
+internal sealed class ApacheZooKeeper(X509Certificate2? certificate = null, int tickTime = 200, string javaFlags = "") : IZooKeeperHost
 {
     private const string Script = "/usr/share/zookeeper/bin/zkServer.sh";
 
@@ -46,7 +48,7 @@ internal sealed class ApacheZooKeeper(X509Certificate2? certificate = null) : IZ
         Assert.That(File.Exists(Script), "Apache ZooKeeper is missing; run: apt-get install zookeeper");
         var configuration = Path.Combine(_directory, "zoo.cfg");
         await File.WriteAllTextAsync(configuration, $"""
-            tickTime=200
+            tickTime={tickTime}
             dataDir={_directory}/data
             clientPort={Port}
             clientPortAddress=127.0.0.1
@@ -61,7 +63,7 @@ internal sealed class ApacheZooKeeper(X509Certificate2? certificate = null) : IZ
             RedirectStandardError = true,
         };
         start.Environment["ZOO_LOG_DIR"] = _directory;
-        start.Environment["JVMFLAGS"] = $"-Xmx128m -Dzookeeper.extendedTypesEnabled=true {(certificate is null ? "" : TlsClasses)}";
+        start.Environment["JVMFLAGS"] = $"-Xmx128m -Dzookeeper.extendedTypesEnabled=true {(certificate is null ? "" : TlsClasses)} {javaFlags}";
         _process = Process.Start(start)!;
         _process.OutputDataReceived += (_, _) => { };
         _process.ErrorDataReceived += (_, _) => { };

@@ -41,9 +41,9 @@ internal sealed class ZnodeTree
     public static ZnodeTree CreateInitial()
     {
         var tree = new ZnodeTree();
-        tree.Load(ZnodePath.Root, new Znode { Acl = OpenAcl });
-        tree.Load(SystemPath, new Znode { Acl = OpenAcl });
-        tree.Load(QuotaPath, new Znode { Acl = OpenAcl });
+        tree.Load(ZnodePath.Root, new Znode { Acl = OpenAcl, Data = [] });
+        tree.Load(SystemPath, new Znode { Acl = OpenAcl, Data = [] });
+        tree.Load(QuotaPath, new Znode { Acl = OpenAcl, Data = [] });
         tree.Load(ConfigPath, new Znode { Acl = ReadAcl, Aversion = -1, Data = [] });
         tree.LinkLoaded();
         return tree;
