@@ -17,6 +17,9 @@ public sealed partial class ZooKeeperClient
     /// <summary>Upper limit of the random wait after a lost connection, which spreads the clients of a server that died over the others.</summary>
     private static readonly TimeSpan SpreadMax = TimeSpan.FromSeconds(1);
 
+    /// <summary>Attempts that a session's timeout is long enough for.</summary>
+    private const int AttemptsMin = 3;
+
     private bool IsEnding
     {
         get
@@ -69,6 +72,12 @@ public sealed partial class ZooKeeperClient
         End(ZooKeeperError.SessionExpired, KeeperState.Closed);
         _events.Writer.TryComplete();
     }
+
+    /// <summary>
+    /// How long one server may take for its answer: its share of the timeout, and never so long that a session could not be saved by
+    /// further attempts (a server of Apache's that is just starting sometimes leaves one without an answer).
+    /// </summary>
+    private TimeSpan ConnectLimit => NegotiatedSessionTimeout / Math.Max(_servers.Hosts.Count, SessionId == 0 ? 1 : AttemptsMin);
 
     private Task SpreadAsync() => Task.Delay(
         TimeSpan.FromTicks(Math.Min(SpreadMax.Ticks, NegotiatedSessionTimeout.Ticks / 10)) * _runtime.Random.NextDouble(),
@@ -133,7 +142,7 @@ public sealed partial class ZooKeeperClient
 
     private async Task<(INetworkConnection Network, ConnectResponse Response)> ConnectAsync(string host, int port)
     {
-        using var limit = new CancellationTokenSource(NegotiatedSessionTimeout / _servers.Hosts.Count, _runtime.Time);
+        using var limit = new CancellationTokenSource(ConnectLimit, _runtime.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _closing.Token);
         var network = await _runtime.Network.ConnectAsync(host, port, _options.Tls.For(host), either.Token);
         try

@@ -81,6 +81,18 @@ internal sealed class ClientTimingTests : ClientFixture
     }
 
     [Test]
+    public async Task The_only_server_is_asked_again_in_time_when_it_does_not_answer_the_connect_of_a_session()
+    {
+        var server = Serve();
+        Connect(server, _time);
+        (await server.AcceptSessionAsync(timeOut: 9_000)).Close();
+        await MoveUntilAsync(() => server.IsCalled, TimeSpan.FromMilliseconds(20));
+        await server.AcceptAsync();
+        var took = await MoveUntilAsync(() => server.IsCalled, TimeSpan.FromMilliseconds(100));
+        Assert.That(took.TotalMilliseconds, Is.InRange(3_000, 6_000));
+    }
+
+    [Test]
     public async Task A_server_that_drops_every_connection_is_asked_more_and_more_seldom()
     {
         var server = Serve();
