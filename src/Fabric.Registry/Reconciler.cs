@@ -24,6 +24,7 @@ internal sealed class Reconciler : IAsyncDisposable
     private readonly Lock _gate = new();
     private List<TaskCompletionSource> _waiting = [];
     private CancellationTokenSource? _current;
+    private Exception? _dead;
 
     /// <param name="registry">Whose session matters.</param>
     /// <param name="name">For people.</param>
@@ -55,6 +56,11 @@ internal sealed class Reconciler : IAsyncDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
+            if (_dead is { } cause)
+            {
+                throw new InvalidOperationException($"{_name} has died", cause);
+            }
+
             _waiting.Add(done);
         }
 
@@ -95,6 +101,24 @@ internal sealed class Reconciler : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        try
+        {
+            await LoopAsync();
+        }
+        catch (Exception exception)
+        {
+            _registry.Logger.LogCritical(exception, "A defect ends {Name}", _name);
+            lock (_gate)
+            {
+                _dead = exception;
+            }
+
+            Answer(Take(), exception);
+        }
+    }
+
+    private async Task LoopAsync()
+    {
         while (true)
         {
             await _signal.WaitAsync();
@@ -111,7 +135,15 @@ internal sealed class Reconciler : IAsyncDisposable
                 continue;
             }
 
-            Answer(waiting, await TryPassAsync());
+            try
+            {
+                Answer(waiting, await TryPassAsync());
+            }
+            catch (Exception exception)
+            {
+                Answer(waiting, exception);
+                throw;
+            }
         }
     }
 

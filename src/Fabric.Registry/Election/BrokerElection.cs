@@ -21,6 +21,7 @@ public sealed partial class BrokerElection : IAsyncDisposable
     private readonly Reconciler _viewLoop;
     private readonly Reconciler _candidateLoop;
     private int _joined;
+    private int _disposed;
     private Action<ElectionView>? _changed;
     private volatile ElectionView _view = ElectionView.None;
 
@@ -111,6 +112,11 @@ public sealed partial class BrokerElection : IAsyncDisposable
     /// <summary>Withdraws the candidate and ends the loops. Waits for a connected registry only, and no longer than two seconds.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+        {
+            return;
+        }
+
         await _viewLoop.DisposeAsync();
         if (Volatile.Read(ref _joined) == 1)
         {

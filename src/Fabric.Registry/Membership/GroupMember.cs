@@ -80,11 +80,16 @@ public sealed class GroupMember : IAsyncDisposable
     /// <param name="cancellationToken">Ends the wait, not the wish.</param>
     /// <exception cref="RegistryFencedException">A higher epoch has been claimed; this member stays a slave.</exception>
     /// <exception cref="RegistryUnavailableException">The registry is away; they will be published when it is back.</exception>
-    public Task PublishAsync(IReadOnlyList<string> services, long? epoch, CancellationToken cancellationToken)
+    public async Task PublishAsync(IReadOnlyList<string> services, long? epoch, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfZero(services.Count);
-        _wish = new Wish([.. services], epoch);
-        return _loop.WakeAsync(cancellationToken);
+        var wish = new Wish([.. services], epoch);
+        _wish = wish;
+        await _loop.WakeAsync(cancellationToken);
+        if (wish.Refusal is { } refusal)
+        {
+            throw refusal; // by a pass that began before this call waited
+        }
     }
 
     /// <summary>Withdraws the services, to be called before connectors are closed (REQ-11); the member becomes a slave.</summary>
@@ -173,9 +178,11 @@ public sealed class GroupMember : IAsyncDisposable
             return [MultiOperation.Check(path, content.Stat.Version)];
         }
 
+        var refusal = new RegistryFencedException(_options.Broker, epoch, claimed);
+        wish.Refusal = refusal;
         Interlocked.CompareExchange(ref _wish, Wish.Slave, wish);
         _loop.Wake();
-        throw new RegistryFencedException(_options.Broker, epoch, claimed);
+        throw refusal;
     }
 
     /// <summary>What leads from what is there to what is wished.</summary>
@@ -247,8 +254,23 @@ public sealed class GroupMember : IAsyncDisposable
         }
     }
 
-    private sealed record Wish(IReadOnlyList<string> Services, long? Epoch, bool IsPresent = true)
+    private sealed class Wish(IReadOnlyList<string> services, long? epoch, bool isPresent = true)
     {
+        private volatile RegistryFencedException? _refusal;
+
+        public IReadOnlyList<string> Services => services;
+
+        public long? Epoch => epoch;
+
+        public bool IsPresent => isPresent;
+
+        /// <summary>Set when a higher epoch stood against it.</summary>
+        public RegistryFencedException? Refusal
+        {
+            get => _refusal;
+            set => _refusal = value;
+        }
+
         public static Wish Slave { get; } = new([], null);
 
         public static Wish Absent { get; } = new([], null, false);
