@@ -95,7 +95,7 @@ internal sealed class EventQueue(IBrokerEvents? listener, Lock gate)
     {
         lock (gate)
         {
-            _waiting = Math.Max(0, _events.Count - 1);
+            _waiting = _events.Count; // with the one that is taken: until it has been told, its own caller must not pass by
             return _events.TryDequeue(out next);
         }
     }
