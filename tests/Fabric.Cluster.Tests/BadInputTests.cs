@@ -87,6 +87,17 @@ internal sealed class BadInputTests
     }
 
     [Test]
+    public async Task The_registry_that_the_environment_names_is_not_taken_by_up_for_its_own()
+    {
+        var directory = Directory.CreateTempSubdirectory("fabric-environment-").FullName;
+        var outcome = await DevelopmentFabric.RunUpAsync(
+            [$"FABRIC_ZOOKEEPER=localhost:{Fabricd.FreePort()}"],
+            "--data", directory, "--port-offset", $"{RootNode.FreeOffset()}", "--replicas", "1");
+        await DevelopmentFabric.DownAsync(directory);
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+    }
+
+    [Test]
     public async Task Other_options_for_a_fabric_that_is_there_are_refused()
     {
         var outcome = await DevelopmentFabric.RunUpAsync("--data", _fabric.Data, "--port-offset", "1");

@@ -66,8 +66,20 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
     }
 
     /// <summary>Runs <c>deploy/up</c> as it is given.</summary>
-    public static Task<Outcome> RunUpAsync(params string[] arguments) =>
-        Processes.RunAsync(Path.Combine(Root, "deploy", "up"), arguments, UpLimit);
+    public static Task<Outcome> RunUpAsync(params string[] arguments) => RunUpAsync([], arguments);
+
+    /// <summary>Runs <c>deploy/up</c> with further variables, each <c>NAME=VALUE</c>.</summary>
+    public static Task<Outcome> RunUpAsync(IReadOnlyList<string> environment, params string[] arguments) =>
+        Processes.RunAsync("/usr/bin/env", [.. environment, Path.Combine(Root, "deploy", "up"), .. arguments], UpLimit);
+
+    /// <summary>Runs <c>deploy/down</c> and removes the directory.</summary>
+    public static async Task DownAsync(string directory)
+    {
+        var outcome = await Processes.RunAsync(
+            Path.Combine(Root, "deploy", "down"), ["--data", directory, "--wipe"], TimeSpan.FromMinutes(1));
+        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
+        Directory.Delete(directory, recursive: true);
+    }
 
     /// <summary>Runs <c>deploy/fabric</c> as it is given.</summary>
     public static Task<Outcome> RunCliAsync(params string[] arguments) =>
@@ -116,13 +128,7 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
         Directory.GetFiles(_data, "fabricd-*.log", SearchOption.AllDirectories).Order().Select(
             file => $"== {Path.GetRelativePath(_data, file)}\n{string.Join('\n', File.ReadLines(file).TakeLast(60))}"));
 
-    public async ValueTask DisposeAsync()
-    {
-        var outcome = await Processes.RunAsync(
-            Path.Combine(Root, "deploy", "down"), ["--data", _data, "--wipe"], TimeSpan.FromMinutes(1));
-        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
-        Directory.Delete(_data, recursive: true);
-    }
+    public async ValueTask DisposeAsync() => await DownAsync(_data);
 
     private static string FindRoot()
     {

@@ -129,12 +129,15 @@ internal sealed class DevelopmentFabric
     public ISupervisedProcess StartRoot(string ownDirectory)
     {
         string[] registry = Settings.ZooKeeper is { } hosts ? ["--zookeeper", hosts] : [];
-        return _context.Processes.Start(FabricdProgram.With(
+        var start = FabricdProgram.With(
             _context.Environment, ownDirectory, _context.Runtime.Disk.FileExists,
             [
                 "run", "--root", "--name", RootName, "--data", Directory, .. registry,
                 "--port-offset", Settings.PortOffset.ToString(CultureInfo.InvariantCulture), "--detach",
-            ]));
+            ]);
+
+        // That names the registry of other commands; this one's is its own unless the command line says otherwise.
+        return _context.Processes.Start(start with { WithheldVariables = [GlobalOptions.ZooKeeperVariable] });
     }
 
     /// <summary>Connects to the registry as soon as it answers.</summary>

@@ -18,7 +18,11 @@ public interface IProcesses
 /// <summary>A program to start.</summary>
 /// <param name="Program">Path of the executable.</param>
 /// <param name="Arguments">Passed as they are. Visible to every user of the machine, so no secrets.</param>
-public sealed record ProcessStart(string Program, IReadOnlyList<string> Arguments);
+public sealed record ProcessStart(string Program, IReadOnlyList<string> Arguments)
+{
+    /// <summary>Variables of our environment that it does not inherit.</summary>
+    public IReadOnlyList<string> WithheldVariables { get; init; } = [];
+}
 
 /// <summary>A process that somebody watches over. Disposing lets go of it and does not end it.</summary>
 public interface ISupervisedProcess : IDisposable

@@ -27,6 +27,11 @@ public sealed class SystemProcesses : IProcesses
             info.ArgumentList.Add(argument);
         }
 
+        foreach (var variable in start.WithheldVariables)
+        {
+            info.Environment.Remove(variable);
+        }
+
         try
         {
             var process = Process.Start(info) ?? throw new IOException($"{start.Program} could not be started");
