@@ -179,7 +179,7 @@ public sealed partial class Replica
 
     private void StartFollowing(MasterAddress master)
     {
-        _follower = new Follower(_runtime, _link, _journal, master, _options.Times.StepLimit, this);
+        _follower = new Follower(_runtime, _link, _journal, master, _options, this);
         _follower.Start(new FollowHello(_set.StoreId, _state.Id, _options.Container, _state.Promised, new ReplicaLog(_journal).Epochs));
     }
 

@@ -19,19 +19,19 @@ internal sealed class Follower : IDisposable
     private readonly IReplicaLink _link;
     private readonly Journal _journal;
     private readonly MasterAddress _master;
-    private readonly TimeSpan _limit;
+    private readonly ReplicaOptions _options;
     private readonly IFollowerEvents _events;
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource<Epoch> _taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly AsyncSignal _acknowledge = new();
+    private readonly AsyncSignal _acknowledge = new(inline: true);
     private Task _running = Task.CompletedTask;
     private volatile bool _stopped;
     private long _heardTicks;
 
     public Follower(
-        FabricRuntime runtime, IReplicaLink link, Journal journal, MasterAddress master, TimeSpan limit, IFollowerEvents events)
+        FabricRuntime runtime, IReplicaLink link, Journal journal, MasterAddress master, ReplicaOptions options, IFollowerEvents events)
     {
-        (_runtime, _link, _journal, _master, _limit, _events) = (runtime, link, journal, master, limit, events);
+        (_runtime, _link, _journal, _master, _options, _events) = (runtime, link, journal, master, options, events);
         _heardTicks = events.Now.Ticks; // an attempt has its own limit; it must not look like silence before that
     }
 
@@ -105,7 +105,7 @@ internal sealed class Follower : IDisposable
 
     private async Task FollowAsync(FollowHello hello)
     {
-        using var limit = new CancellationTokenSource(_limit, _runtime.Time);
+        using var limit = new CancellationTokenSource(_options.Times.StepLimit, _runtime.Time);
         using var opening = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, limit.Token);
         await using var stream = await _link.FollowAsync(_master.Address, hello, opening.Token);
         var first = await stream.ReadAsync(opening.Token)
@@ -136,6 +136,8 @@ internal sealed class Follower : IDisposable
 
     private async Task TakeAsync(IFollowStream stream, Epoch epoch)
     {
+        var countsInMemory = !_options.Sync.HasFlag(SyncPolicy.RemoteDisk);
+        TimeSpan? answered = null;
         while (await stream.ReadAsync(_stop.Token) is { } frame)
         {
             if (frame.Epoch != epoch)
@@ -143,7 +145,8 @@ internal sealed class Follower : IDisposable
                 throw new ReplicaLinkException($"a frame of epoch {frame.Epoch} on a stream of epoch {epoch}", refused: false);
             }
 
-            Volatile.Write(ref _heardTicks, _events.Now.Ticks);
+            var now = _events.Now;
+            Volatile.Write(ref _heardTicks, now.Ticks);
             if (frame.Kind == FollowFrameKind.Batch)
             {
                 _journal.AppendReplicated(frame.Position, frame.Records);
@@ -152,7 +155,14 @@ internal sealed class Follower : IDisposable
 
             _journal.AdvanceCommitted(Position.Min(frame.Committed, _journal.End));
             _journal.SetRetention(frame.Everywhere);
-            _acknowledge.Set(); // a heartbeat too is answered: that is how the master knows it has a majority
+            if (countsInMemory || frame.Kind != FollowFrameKind.Batch || answered is not { } last || now - last >= _options.HeartbeatInterval)
+            {
+                // A heartbeat too is answered: that is how the master knows it has a majority. A batch is answered when it is on disk, and
+                // meanwhile as often as a heartbeat would be: a slow disk is not a slave that is gone.
+                answered = now;
+                _acknowledge.Set();
+            }
+
             if (frame.Kind == FollowFrameKind.HandOver)
             {
                 _events.OnHandedOver(this, epoch);
