@@ -15,11 +15,16 @@ public interface IConnectionSink
     void Wake();
 
     /// <summary>
-    /// The broker has dropped the connection: it stopped serving, or a newcomer took its place. Close the transport without
-    /// another answer, so that a failover client resends.
+    /// The broker has dropped the connection because a newcomer took its place. Close the transport without another answer.
     /// </summary>
     /// <param name="reason">For the log.</param>
     void Close(string reason);
+
+    /// <summary>
+    /// The broker serves no more. Answer nothing from now on, and leave the transport open: whoever stopped the broker cuts it when a
+    /// failover client finds the next master, and the client sends again what was not answered.
+    /// </summary>
+    void Hold();
 }
 
 /// <summary>Changes a payload whose encoding only an adapter knows. Thread-safe; called without a lock of the broker.</summary>

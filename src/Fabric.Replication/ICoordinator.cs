@@ -48,5 +48,9 @@ public interface IBrokerHost
     Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken);
 
     /// <summary>Mastership ended: withdraw services, close connectors and client connections without error replies.</summary>
-    Task StopServingAsync(string reason);
+    /// <param name="reason">For people.</param>
+    /// <param name="handsOver">
+    /// Another replica is about to take over: return as soon as nothing is answered any more, and cut the clients when they will find it.
+    /// </param>
+    Task StopServingAsync(string reason, bool handsOver);
 }

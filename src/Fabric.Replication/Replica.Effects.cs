@@ -108,7 +108,7 @@ public sealed partial class Replica
                 break;
             case ReplicaEffect.StopServing stop:
                 _journal.ResignMaster(null);
-                await StopServingAsync(stop.Reason);
+                await StopServingAsync(stop.Reason, stop.HandsOver);
                 break;
             case ReplicaEffect.StopLeading:
                 EndLead();
@@ -220,7 +220,7 @@ public sealed partial class Replica
     {
         _journal.ResignMaster(null);
         EndLead();
-        await StopServingAsync(reason);
+        await StopServingAsync(reason, handsOver: false);
         await StopFollowingAsync();
     }
 
@@ -279,7 +279,7 @@ public sealed partial class Replica
         });
     }
 
-    private async Task StopServingAsync(string reason)
+    private async Task StopServingAsync(string reason, bool handsOver)
     {
         if (_serving is not { } serving)
         {
@@ -292,7 +292,7 @@ public sealed partial class Replica
         serving.Dispose();
         try
         {
-            await _host.StopServingAsync(reason);
+            await _host.StopServingAsync(reason, handsOver);
         }
         catch (Exception exception)
         {

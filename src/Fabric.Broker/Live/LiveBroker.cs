@@ -80,8 +80,8 @@ internal sealed partial class LiveBroker
     /// <summary>Connections to wake when the lock is given up.</summary>
     public List<BrokerConnection>? Wakes { get; set; }
 
-    /// <summary>Connections whose transports are to be closed when the lock is given up.</summary>
-    public List<(BrokerConnection Connection, string Reason)>? Closes { get; set; }
+    /// <summary>Connections whose transports are to be closed when the lock is given up; without a reason they are only held.</summary>
+    public List<(BrokerConnection Connection, string? Reason)>? Closes { get; set; }
 
     private long Now => Runtime.Time.GetUtcNow().ToUnixTimeMilliseconds();
 
@@ -135,7 +135,7 @@ internal sealed partial class LiveBroker
             foreach (var connection in _connections.Values)
             {
                 connection.Closed = true;
-                (Closes ??= []).Add((connection, "the broker stopped serving"));
+                (Closes ??= []).Add((connection, null));
             }
 
             _connections.Clear();
@@ -242,7 +242,7 @@ internal readonly ref struct Turn
     public void Dispose()
     {
         List<BrokerConnection>? wakes = null;
-        List<(BrokerConnection Connection, string Reason)>? closes = null;
+        List<(BrokerConnection Connection, string? Reason)>? closes = null;
         try
         {
             _broker.Settle();
@@ -270,7 +270,14 @@ internal readonly ref struct Turn
         {
             foreach (var (connection, reason) in closes)
             {
-                connection.Sink.Close(reason);
+                if (reason is null)
+                {
+                    connection.Sink.Hold();
+                }
+                else
+                {
+                    connection.Sink.Close(reason);
+                }
             }
         }
 

@@ -92,6 +92,22 @@ public sealed class GroupMember : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until another process offers services of this broker.</summary>
+    /// <exception cref="OperationCanceledException">The token fired first.</exception>
+    public async Task WaitForOtherMasterAsync(CancellationToken cancellationToken)
+    {
+        var found = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var watch = new RegistryWatch<MemberRecord[]>(
+            _registry, $"successor of {_options.Broker}", ReadOtherMastersAsync, masters =>
+            {
+                if (masters.Length > 0)
+                {
+                    found.TrySetResult();
+                }
+            });
+        await found.Task.WaitAsync(cancellationToken);
+    }
+
     /// <summary>Withdraws the services, to be called before connectors are closed (REQ-11); the member becomes a slave.</summary>
     /// <exception cref="RegistryUnavailableException">The registry is away; they will be withdrawn when it is back.</exception>
     public Task WithdrawAsync(CancellationToken cancellationToken)
@@ -183,6 +199,18 @@ public sealed class GroupMember : IAsyncDisposable
         Interlocked.CompareExchange(ref _wish, Wish.Slave, wish);
         _loop.Wake();
         throw refusal;
+    }
+
+    private async Task<MemberRecord[]> ReadOtherMastersAsync(WatchedReader reader, CancellationToken cancellationToken)
+    {
+        if (_places is not [var (directory, _), ..])
+        {
+            return []; // nobody is published anywhere
+        }
+
+        var znodes = await SequentialZnodes.ListAsync(reader, directory, cancellationToken);
+        return [.. znodes.Select(znode => MemberRecord.TryDecode(znode.Content.Data)).OfType<MemberRecord>().Where(
+            member => member.Id == _options.Broker && member.Container != _options.Container && member.Services.Count > 0)];
     }
 
     /// <summary>What leads from what is there to what is wished.</summary>

@@ -143,7 +143,7 @@ public sealed partial class ReplicaCore
             case ReplicaRole.Master:
                 Become(ReplicaRole.Resigning, Epoch, now);
                 _handedOver = null;
-                _effects.Add(new ReplicaEffect.StopServing("stopping"));
+                _effects.Add(new ReplicaEffect.StopServing("stopping", HandsOver: true));
                 break;
             default:
                 LeaveRole(now, "stopping");

@@ -56,8 +56,11 @@ public abstract record ReplicaEffect
     /// <summary>Starts opening connectors. No answer.</summary>
     public sealed record Serve(Epoch Epoch) : ReplicaEffect;
 
-    /// <summary>Close connectors and clients; append nothing more. Streams to slaves go on.</summary>
-    public sealed record StopServing(string Reason) : ReplicaEffect;
+    /// <summary>
+    /// Append and answer nothing more; close connectors and clients, but not before they find the next master when one is about to take
+    /// over. Streams to slaves go on.
+    /// </summary>
+    public sealed record StopServing(string Reason, bool HandsOver = false) : ReplicaEffect;
 
     /// <summary>End the streams to slaves; forget acknowledgements.</summary>
     public sealed record StopLeading : ReplicaEffect;

@@ -293,7 +293,7 @@ internal sealed partial class OpenWireConnection
     {
         if (result.Status == BrokerStatus.NotServing)
         {
-            Close("the broker does not serve");
+            Hold();
         }
         else if (!result.Succeeded)
         {

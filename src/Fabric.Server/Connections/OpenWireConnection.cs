@@ -41,6 +41,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
     private long _lastWritten;
     private volatile string? _endReason;
     private volatile bool _refused;
+    private volatile bool _held;
 
     public OpenWireConnection(OpenWireServices services, INetworkConnection network)
     {
@@ -62,7 +63,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
         {
             _services.Logger.LogInformation("{Remote} broke the protocol: {Reason}", _network.RemoteEndPoint, exception.Message);
         }
-        catch (Exception exception) when (exception is IOException or OperationCanceledException or NotMasterException)
+        catch (Exception exception) when (exception is IOException or OperationCanceledException)
         {
             _services.Logger.LogDebug("{Remote} is gone: {Reason}", _network.RemoteEndPoint, _endReason ?? exception.Message);
         }
@@ -89,6 +90,9 @@ internal sealed partial class OpenWireConnection : IConnectionSink
         _endReason = reason;
         Abort();
     }
+
+    /// <summary>The mastership is over: what the client sends is read and dropped until the listener cuts the connection.</summary>
+    public void Hold() => _held = true;
 
     /// <summary>Cuts the socket at once; both loops see it and end.</summary>
     public void Abort() => _network.Abort();
@@ -131,12 +135,12 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             var result = await input.ReadAsync(_ended.Token);
             Volatile.Write(ref _lastRead, _services.Now.Ticks);
             var buffer = result.Buffer;
-            while (!_refused && OpenWireCodec.TryReadFrame(ref buffer, FrameBytesMax, out var frame))
+            while (!_refused && !_held && OpenWireCodec.TryReadFrame(ref buffer, FrameBytesMax, out var frame))
             {
                 await TakeAsync(frame);
             }
 
-            input.AdvanceTo(buffer.Start, buffer.End);
+            input.AdvanceTo(_held ? buffer.End : buffer.Start, buffer.End);
             _wake.Set();
             if (result.IsCompleted || _endReason is not null)
             {
@@ -160,7 +164,15 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             if (!room.IsCompletedSuccessfully)
             {
                 _wake.Set(); // what was taken so far must not wait for the room
-                await room;
+                try
+                {
+                    await room;
+                }
+                catch (NotMasterException)
+                {
+                    Hold();
+                    return;
+                }
             }
         }
 

@@ -55,6 +55,9 @@ public sealed class OpenWireListener : IAsyncDisposable
         return new OpenWireListener(runtime, listener, new OpenWireServices(runtime, options, broker, logger), logger);
     }
 
+    /// <summary>Closes the port; who is connected stays.</summary>
+    public ValueTask StopAcceptingAsync() => _listener.DisposeAsync();
+
     /// <summary>Closes the port and every connection. Idempotent.</summary>
     public async ValueTask DisposeAsync()
     {

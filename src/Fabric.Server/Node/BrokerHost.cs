@@ -28,14 +28,18 @@ internal sealed class BrokerHost(
     string advertisedHost,
     ILogger logger,
     Action changed)
-    : IBrokerHost
+    : IBrokerHost, IAsyncDisposable
 {
     /// <summary>How long clients' discovery may keep us from closing: it is a courtesy to them, and the next master waits for us.</summary>
     private static readonly TimeSpan WithdrawLimit = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>How long clients are held for a successor: longer than a hand-over takes, and short against their own time limits.</summary>
+    private static readonly TimeSpan SuccessorLimit = TimeSpan.FromSeconds(1);
+
     private readonly TaskCompletionSource<IJournal> _journal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile OpenWireListener? _listener;
     private volatile string? _service;
+    private Task _cutting = Task.CompletedTask;
 
     /// <summary>Where clients connect; empty unless open.</summary>
     public IReadOnlyList<string> Services => _service is { } service ? [service] : [];
@@ -76,17 +80,53 @@ internal sealed class BrokerHost(
     }
 
     /// <inheritdoc/>
-    public async Task StopServingAsync(string reason)
+    public async Task StopServingAsync(string reason, bool handsOver)
     {
         _service = null;
-        await WithdrawAsync();
+        var withdrawing = WithdrawAsync();
+        if (!handsOver)
+        {
+            await withdrawing;
+        }
+
         broker.StopServing(); // from here on nothing is answered, so that clients resend to the next master
         if (_listener is { } listener)
         {
             _listener = null;
-            await listener.DisposeAsync();
             logger.LogInformation("{Broker} serves clients no more: {Reason}", openWire.BrokerName, reason);
+            _cutting = CutAsync(listener, withdrawing, handsOver);
+            if (!handsOver)
+            {
+                await _cutting;
+            }
         }
+    }
+
+    /// <summary>Waits until the clients of the last mastership are cut.</summary>
+    public ValueTask DisposeAsync() => new(_cutting);
+
+    /// <summary>
+    /// Cuts the clients: in a hand-over when the next master serves. A client that is cut earlier finds nobody and waits longer after each
+    /// attempt, so that its pause is about twice the hand-over.
+    /// </summary>
+    private async Task CutAsync(OpenWireListener listener, Task withdrawing, bool handsOver)
+    {
+        if (handsOver)
+        {
+            await withdrawing;
+            await listener.StopAcceptingAsync();
+            using var limit = new CancellationTokenSource(SuccessorLimit, runtime.Time);
+            try
+            {
+                await presence.WaitForSuccessorAsync(limit.Token);
+            }
+            catch (Exception exception) when (exception is OperationCanceledException or IOException)
+            {
+                logger.LogInformation("{Broker} has no other master yet; its clients look for one", openWire.BrokerName);
+            }
+        }
+
+        await listener.DisposeAsync();
     }
 
     private async Task WithdrawAsync()
@@ -112,4 +152,8 @@ internal interface IBrokerPresence : IAsyncDisposable
 
     /// <summary>Tells them that this is no place to connect. Ends when the registry has it.</summary>
     Task WithdrawAsync();
+
+    /// <summary>Waits until clients can find another master of the broker.</summary>
+    /// <exception cref="OperationCanceledException">The token fired first.</exception>
+    Task WaitForSuccessorAsync(CancellationToken cancellationToken);
 }

@@ -25,6 +25,9 @@ internal sealed class GroupPresence : IBrokerPresence
     /// <inheritdoc/>
     public Task WithdrawAsync() => _member.WithdrawAsync(CancellationToken.None);
 
+    /// <inheritdoc/>
+    public Task WaitForSuccessorAsync(CancellationToken cancellationToken) => _member.WaitForOtherMasterAsync(cancellationToken);
+
     public ValueTask DisposeAsync() => _member.DisposeAsync();
 
     private async Task PublishAsync(IReadOnlyList<string> services, Epoch epoch)

@@ -102,6 +102,7 @@ internal sealed class RunningReplica : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Replica.DisposeAsync();
+        await Host.DisposeAsync();
         await _presence.DisposeAsync();
         await Broker.DisposeAsync();
     }

@@ -64,6 +64,8 @@ internal sealed class SoloLife(FabricRuntime runtime, IProcesses processes, Solo
 
         public Task WithdrawAsync() => Task.CompletedTask;
 
+        public Task WaitForSuccessorAsync(CancellationToken cancellationToken) => Task.CompletedTask; // there is none
+
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

@@ -102,9 +102,13 @@ internal sealed class TestClient(BrokerBench bench, string connectionId) : IConn
 
     public string? ClosedBecause { get; private set; }
 
+    public bool IsHeld { get; private set; }
+
     public void Wake() => Wakes++;
 
     public void Close(string reason) => ClosedBecause = reason;
+
+    public void Hold() => IsHeld = true;
 
     public BrokerResult Send(
         string text, DestinationName? to = null, bool persistent = true, long? sequence = null, long? transaction = null,

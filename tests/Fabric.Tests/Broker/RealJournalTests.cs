@@ -207,6 +207,10 @@ public sealed class RealJournalTests
         {
         }
 
+        public void Hold()
+        {
+        }
+
         public BrokerResult Send(int number, int bytes)
         {
             var payload = Encoding.UTF8.GetBytes($"{ProducerId}#{number}#".PadRight(bytes, 'x'));

@@ -170,6 +170,10 @@ public sealed class SteadyFlowTests
         public void Close(string reason)
         {
         }
+
+        public void Hold()
+        {
+        }
     }
 
     private sealed class Anybody : IAuthenticator

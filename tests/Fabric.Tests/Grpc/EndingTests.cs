@@ -87,7 +87,7 @@ internal sealed class EndingTests : EchoFixture
         var reading = call.Responses.MoveNextAsync();
         await Server.DisposeAsync().AsTask().WaitAsync(Limit);
         var failure = Assert.ThrowsAsync<GrpcException>(async () => await reading)!;
-        Assert.That(failure.Code, Is.EqualTo(GrpcStatusCode.Unavailable));
+        Assert.That(failure.Code, Is.EqualTo(GrpcStatusCode.Unavailable), failure.ToString());
     }
 
     [Test]
@@ -123,7 +123,7 @@ internal sealed class EndingTests : EchoFixture
         socket.LingerState = new LingerOption(true, 0);
         socket.Dispose();
         var failure = Assert.ThrowsAsync<GrpcException>(async () => await reading.AsTask().WaitAsync(Limit))!;
-        Assert.That(failure.Code, Is.EqualTo(GrpcStatusCode.Unavailable));
+        Assert.That(failure.Code, Is.EqualTo(GrpcStatusCode.Unavailable), failure.ToString());
     }
 
     [Test]
@@ -140,7 +140,7 @@ internal sealed class EndingTests : EchoFixture
         // SETTINGS, empty: the server side of a connection that then dies without a word.
         await socket.SendAsync(new byte[] { 0, 0, 0, 4, 0, 0, 0, 0, 0 });
         var failure = Assert.ThrowsAsync<GrpcException>(() => reading.WaitAsync(Limit))!;
-        Assert.That(failure.Code, Is.EqualTo(GrpcStatusCode.Unavailable));
+        Assert.That(failure.Code, Is.EqualTo(GrpcStatusCode.Unavailable), failure.ToString());
     }
 
     [Test]

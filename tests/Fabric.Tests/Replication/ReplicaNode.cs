@@ -111,7 +111,7 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
         IsServing = true;
     }
 
-    public Task StopServingAsync(string reason)
+    public Task StopServingAsync(string reason, bool handsOver)
     {
         IsServing = false;
         return Task.CompletedTask;
