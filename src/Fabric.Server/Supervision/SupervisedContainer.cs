@@ -63,6 +63,7 @@ internal sealed class SupervisedContainer : IAsyncDisposable
     private ISupervisedProcess? _process;
     private Wish _served = new(false, NothingWished);
     private long _started;
+    private long? _askedAgain; // when a start was asked for while the process ran
     private long _pausedAt;
     private TimeSpan _pause;
     private long? _terminatedAt;
@@ -142,6 +143,7 @@ internal sealed class SupervisedContainer : IAsyncDisposable
                 _policy.Reset();
                 _pause = TimeSpan.Zero;
                 _activity = _activity is ContainerActivity.Held or ContainerActivity.Pausing ? ContainerActivity.Stopped : _activity;
+                _askedAgain = wish.Running && _process is not null ? _runtime.Time.GetTimestamp() : null;
             }
 
             _served = wish;
@@ -244,12 +246,19 @@ internal sealed class SupervisedContainer : IAsyncDisposable
         var inOrder = code is null ? _programs.StoppedInOrder(Name, process.Identity) : code == (int)ExitCode.Done;
         var life = _runtime.Time.GetElapsedTime(_started);
         process.Dispose();
-        (_process, _terminatedAt, _killed) = (null, null, false);
+        var wasStopping = _askedAgain is { } moment && _runtime.Time.GetElapsedTime(moment) < StopLimit;
+        (_process, _terminatedAt, _killed, _askedAgain) = (null, null, false, null);
         _lastExit = Describe(code, inOrder);
         if (asked || !wish.Running)
         {
             _activity = ContainerActivity.Stopped;
             _logger.LogInformation("Container {Container} has stopped: {Exit}", Name, _lastExit);
+        }
+        else if (inOrder && wasStopping)
+        {
+            // It was already stopping by another's wish when the start was asked for.
+            _activity = ContainerActivity.Stopped;
+            _logger.LogInformation("Container {Container} has stopped, and was asked for meanwhile: {Exit}", Name, _lastExit);
         }
         else if (inOrder || code is (int)ExitCode.Usage or (int)ExitCode.PermissionDenied or (int)ExitCode.BadConfiguration)
         {

@@ -158,6 +158,18 @@ internal sealed class SupervisedContainerTests
         await UntilAsync(() => _programs.Starts == 2);
     }
 
+    [TestCase(0, ExpectedResult = 2)]
+    [TestCase(31, ExpectedResult = 1, Description = "that stop has another cause")]
+    public async Task<int> A_start_is_served_when_the_process_turns_out_to_be_stopping_by_somebody_else_s_wish(int seconds)
+    {
+        await WantAsync(true, 1);
+        await WantAsync(true, 2);
+        _time.Advance(TimeSpan.FromSeconds(seconds));
+        _programs.Current.End(0);
+        await UntilAsync(() => _programs.Starts == 2 || _container.Status.Activity == ContainerActivity.Held);
+        return _programs.Starts;
+    }
+
     [Test]
     public async Task A_process_that_runs_already_is_taken_over()
     {
