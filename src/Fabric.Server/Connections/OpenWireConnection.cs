@@ -23,6 +23,8 @@ namespace Fabric.Server.Connections;
 [SuppressMessage("Design", "CA1001", Justification = "RunAsync is its whole life and disposes what it holds at the end.")]
 internal sealed partial class OpenWireConnection : IConnectionSink
 {
+    private const int ReadsWithoutWaitMax = 4;
+
     private readonly OpenWireServices _services;
     private readonly INetworkConnection _network;
     private readonly AsyncSignal _wake = new();
@@ -130,9 +132,18 @@ internal sealed partial class OpenWireConnection : IConnectionSink
     private async Task ReadAsync()
     {
         var input = _network.Input;
+        var withoutWait = 0;
         while (!_refused)
         {
-            var result = await input.ReadAsync(_ended.Token);
+            var reading = input.ReadAsync(_ended.Token);
+            withoutWait = reading.IsCompleted ? withoutWait + 1 : 0;
+            var result = await reading;
+            if (withoutWait == ReadsWithoutWaitMax)
+            {
+                withoutWait = 0;
+                await Task.Yield(); // a client that sends without a pause must not keep the thread that polls all sockets
+            }
+
             Volatile.Write(ref _lastRead, _services.Now.Ticks);
             var buffer = result.Buffer;
             while (!_refused && !_held && OpenWireCodec.TryReadFrame(ref buffer, FrameBytesMax, out var frame))
