@@ -93,8 +93,10 @@ internal sealed class ClientCallPipes : CallPipes, IAsyncDisposable
             new OperationCanceledException("the call was cancelled", exception, _caller),
         _ when _deadline is { IsCancellationRequested: true } =>
             new GrpcException(GrpcStatusCode.DeadlineExceeded, "the deadline has passed", exception),
-        OperationCanceledException or ObjectDisposedException =>
+        OperationCanceledException or ObjectDisposedException when Volatile.Read(ref _disposed) != 0 =>
             new GrpcException(GrpcStatusCode.Cancelled, "the call is closed", exception),
+        OperationCanceledException or ObjectDisposedException => // by nobody here: HttpClient says so of a connection that breaks while it opens a stream
+            new GrpcException(GrpcStatusCode.Unavailable, $"{_request.RequestUri!.Authority}: the connection is closed", exception),
         HttpRequestException or IOException =>
             new GrpcException(StatusMapping.FromFailure(exception), Describe(exception), exception),
         _ => exception,

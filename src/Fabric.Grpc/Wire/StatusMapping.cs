@@ -35,6 +35,9 @@ internal static class StatusMapping
 
     private static GrpcStatusCode FromReset(long code) => code switch
     {
+        // NO_ERROR: the server closed the connection in order. A stream that is reset with it has its status already.
+        0x0 => GrpcStatusCode.Unavailable,
+
         // PROTOCOL_ERROR: HttpClient uses it for a ping that was not answered. Between peers that speak HTTP/2 correctly there is no other.
         0x1 => GrpcStatusCode.Unavailable,
         0x7 => GrpcStatusCode.Unavailable, // REFUSED_STREAM
