@@ -7,7 +7,7 @@ namespace Fabric.Broker;
 /// <summary>
 /// One client's connection to the broker. Its reader calls everything but <see cref="TryTakeDelivery"/> and
 /// <see cref="ReadPayload"/>, which its writer calls; the methods are thread-safe. When the broker stops serving, or a newcomer
-/// took the connection's id, every call answers <see cref="BrokerStatus.NotServing"/> and the sink is closed.
+/// took the connection's id, every call answers <see cref="BrokerStatus.NotServing"/> and the sink is held or closed.
 /// </summary>
 public sealed class BrokerConnection
 {

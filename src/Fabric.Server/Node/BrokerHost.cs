@@ -111,22 +111,24 @@ internal sealed class BrokerHost(
     /// </summary>
     private async Task CutAsync(OpenWireListener listener, Task withdrawing, bool handsOver)
     {
-        if (handsOver)
+        try
         {
-            await withdrawing;
-            await listener.StopAcceptingAsync();
-            using var limit = new CancellationTokenSource(SuccessorLimit, runtime.Time);
-            try
+            if (handsOver)
             {
+                await withdrawing;
+                await listener.StopAcceptingAsync();
+                using var limit = new CancellationTokenSource(SuccessorLimit, runtime.Time);
                 await presence.WaitForSuccessorAsync(limit.Token);
             }
-            catch (Exception exception) when (exception is OperationCanceledException or IOException)
-            {
-                logger.LogInformation("{Broker} has no other master yet; its clients look for one", openWire.BrokerName);
-            }
         }
-
-        await listener.DisposeAsync();
+        catch (Exception exception) when (exception is OperationCanceledException or IOException)
+        {
+            logger.LogInformation("{Broker} has no other master yet; its clients look for one", openWire.BrokerName);
+        }
+        finally
+        {
+            await listener.DisposeAsync();
+        }
     }
 
     private async Task WithdrawAsync()
