@@ -1,7 +1,6 @@
 using System.Buffers;
-using System.Buffers.Binary;
-using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
+using Fabric.Grpc.Http2;
 using Fabric.Grpc.Wire;
 
 namespace Fabric.Grpc;
@@ -11,31 +10,26 @@ namespace Fabric.Grpc;
 /// throw the same.
 /// </summary>
 /// <remarks>
-/// A message on the wire (<c>PROTOCOL-HTTP2.md</c>, "Length-Prefixed-Message"):
-/// <code>
-/// +-----------------+------------------------+---------+
-/// | compressed: 0,1 | length, 4, big endian  | message |
-/// +-----------------+------------------------+---------+
-/// </code>
 /// The bytes of a message are given back to the transport, and the peer's window with them, when the next one is asked for.
 /// </remarks>
 public sealed class GrpcReader<T>
 {
-    private readonly CallPipes _pipes;
+    private readonly CallTransport _transport;
     private readonly GrpcMarshaller<T> _marshaller;
     private readonly int _messageBytesMax;
     private readonly TokenJoint _tokens;
-    private PipeReader? _pipe;
+    private Http2Stream? _stream;
     private SequencePosition _consumed;
-    private bool _holding;
+    private long _held; // bytes of the current message, with its prefix
+    private long _credited; // bytes of the message that comes which the peer has room for again
     private bool _ended;
     private Exception? _failure;
     private T? _current;
 
-    internal GrpcReader(CallPipes pipes, GrpcMarshaller<T> marshaller, int messageBytesMax)
+    internal GrpcReader(CallTransport transport, GrpcMarshaller<T> marshaller, int messageBytesMax)
     {
-        (_pipes, _marshaller, _messageBytesMax) = (pipes, marshaller, messageBytesMax);
-        _tokens = new TokenJoint(pipes.Token);
+        (_transport, _marshaller, _messageBytesMax) = (transport, marshaller, messageBytesMax);
+        _tokens = new TokenJoint(transport.Token);
     }
 
     /// <summary>The message that the last <see cref="MoveNextAsync"/> brought.</summary>
@@ -56,11 +50,11 @@ public sealed class GrpcReader<T>
         try
         {
             var token = _tokens.With(cancellationToken);
-            _pipe ??= await _pipes.OpenInputAsync(token);
+            _stream ??= await _transport.OpenInputAsync(token);
             Release();
             while (true)
             {
-                var result = await _pipe.ReadAsync(token);
+                var result = await _stream.Input.ReadAsync(token);
                 if (TryTake(result.Buffer))
                 {
                     return true;
@@ -72,12 +66,12 @@ public sealed class GrpcReader<T>
                     return false;
                 }
 
-                _pipe.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+                MakeRoom(result.Buffer);
             }
         }
         catch (Exception exception)
         {
-            _failure = _pipes.Explain(exception, cancellationToken);
+            _failure = _transport.Explain(exception, cancellationToken);
             Stop();
             throw _failure;
         }
@@ -107,25 +101,36 @@ public sealed class GrpcReader<T>
             : single;
     }
 
+    /// <summary>A message may be larger than the window: the peer gets room for the rest of it.</summary>
+    private void MakeRoom(in ReadOnlySequence<byte> part)
+    {
+        var bytes = part.Length - _credited;
+        _credited = part.Length;
+        _stream!.Input.AdvanceTo(part.Start, part.End);
+        _stream.Credit(bytes);
+    }
+
     private void Release()
     {
-        if (_holding)
+        if (_held > 0)
         {
-            _holding = false;
-            _pipe!.AdvanceTo(_consumed);
+            var bytes = _held - _credited;
+            (_held, _credited) = (0, 0);
+            _stream!.Input.AdvanceTo(_consumed);
+            _stream.Credit(bytes);
         }
     }
 
     private bool TryTake(in ReadOnlySequence<byte> buffer)
     {
-        Span<byte> prefix = stackalloc byte[GrpcWire.PrefixBytes];
+        Span<byte> prefix = stackalloc byte[MessageFrame.PrefixBytes];
         if (buffer.Length < prefix.Length)
         {
             return false;
         }
 
         buffer.Slice(0, prefix.Length).CopyTo(prefix);
-        var length = Check(prefix);
+        var length = MessageFrame.ReadLength(prefix, _messageBytesMax);
         if (buffer.Length - prefix.Length < length)
         {
             return false;
@@ -133,7 +138,7 @@ public sealed class GrpcReader<T>
 
         var message = buffer.Slice(prefix.Length, length);
         _consumed = message.End;
-        _holding = true;
+        _held = prefix.Length + length;
         try
         {
             _current = _marshaller.Read(message);
@@ -145,25 +150,10 @@ public sealed class GrpcReader<T>
         }
     }
 
-    private int Check(ReadOnlySpan<byte> prefix)
-    {
-        var length = BinaryPrimitives.ReadUInt32BigEndian(prefix[1..]);
-        if (prefix[0] != 0)
-        {
-            throw new GrpcException(
-                GrpcStatusCode.Internal, prefix[0] == 1 ? "a message is compressed, which was not agreed on" : "malformed message prefix");
-        }
-
-        return length <= _messageBytesMax
-            ? (int)length
-            : throw new GrpcException(
-                GrpcStatusCode.ResourceExhausted, $"a message of {length} bytes is larger than the limit of {_messageBytesMax}");
-    }
-
     private void End(bool whole)
     {
         // The status comes first: a stream that was cut has one that says why.
-        _pipes.OnInputEnded();
+        _transport.OnInputEnded();
         if (!whole)
         {
             throw new GrpcException(GrpcStatusCode.Internal, "the stream ended inside a message");

@@ -1,6 +1,6 @@
-using System.Buffers.Binary;
-using System.IO.Pipelines;
+using System.Buffers;
 using System.Runtime.CompilerServices;
+using Fabric.Grpc.Http2;
 using Fabric.Grpc.Wire;
 
 namespace Fabric.Grpc;
@@ -8,16 +8,17 @@ namespace Fabric.Grpc;
 /// <summary>Our messages in a call. One task writes. A failed or cancelled write ends the writing for good.</summary>
 public sealed class GrpcWriter<T>
 {
-    private readonly CallPipes _pipes;
+    private readonly CallTransport _transport;
     private readonly GrpcMarshaller<T> _marshaller;
     private readonly TokenJoint _tokens;
-    private PipeWriter? _pipe;
+    private readonly ArrayBufferWriter<byte> _frame = new();
+    private Http2Stream? _stream;
     private Exception? _failure;
 
-    internal GrpcWriter(CallPipes pipes, GrpcMarshaller<T> marshaller)
+    internal GrpcWriter(CallTransport transport, GrpcMarshaller<T> marshaller)
     {
-        (_pipes, _marshaller) = (pipes, marshaller);
-        _tokens = new TokenJoint(pipes.Token);
+        (_transport, _marshaller) = (transport, marshaller);
+        _tokens = new TokenJoint(transport.Token);
     }
 
     /// <summary>
@@ -37,28 +38,16 @@ public sealed class GrpcWriter<T>
         try
         {
             var token = _tokens.With(cancellationToken);
-            _pipe ??= await _pipes.OpenOutputAsync(token);
-            Frame(_pipe, message);
-            var result = await _pipe.FlushAsync(token);
-            if (result.IsCompleted || result.IsCanceled)
-            {
-                throw new IOException("the peer has ended the call");
-            }
+            _stream ??= await _transport.OpenOutputAsync(token);
+            _frame.ResetWrittenCount();
+            MessageFrame.Write(_marshaller, message, _frame);
+            await _stream.WriteAsync(_frame.WrittenMemory, token);
         }
         catch (Exception exception)
         {
-            _failure = _pipes.Explain(exception, cancellationToken);
+            _failure = _transport.Explain(exception, cancellationToken);
             _tokens.Release();
             throw _failure;
         }
-    }
-
-    private void Frame(PipeWriter pipe, T message)
-    {
-        var prefix = pipe.GetSpan(GrpcWire.PrefixBytes);
-        prefix[0] = 0;
-        BinaryPrimitives.WriteInt32BigEndian(prefix[1..], _marshaller.SizeOf(message));
-        pipe.Advance(GrpcWire.PrefixBytes);
-        _marshaller.Write(message, pipe);
     }
 }

@@ -6,14 +6,14 @@ namespace Fabric.Grpc.Client;
 /// </summary>
 public sealed class GrpcCall<TRequest, TResponse> : IAsyncDisposable
 {
-    private readonly ClientCallPipes _pipes;
+    private readonly ClientCallTransport _transport;
 
-    internal GrpcCall(ClientCallPipes pipes, GrpcMethod<TRequest, TResponse> method, int messageBytesMax)
+    internal GrpcCall(ClientCallTransport transport, GrpcMethod<TRequest, TResponse> method, int messageBytesMax)
     {
-        _pipes = pipes;
-        Requests = new GrpcWriter<TRequest>(pipes, method.RequestMarshaller);
-        Responses = new GrpcReader<TResponse>(pipes, method.ResponseMarshaller, messageBytesMax);
-        pipes.Start();
+        _transport = transport;
+        Requests = new GrpcWriter<TRequest>(transport, method.RequestMarshaller);
+        Responses = new GrpcReader<TResponse>(transport, method.ResponseMarshaller, messageBytesMax);
+        transport.Start();
     }
 
     /// <summary>Where requests are written, in calls that stream them.</summary>
@@ -23,14 +23,14 @@ public sealed class GrpcCall<TRequest, TResponse> : IAsyncDisposable
     public GrpcReader<TResponse> Responses { get; }
 
     /// <summary>The metadata that came with the status; empty before the responses have been read to their end.</summary>
-    public GrpcMetadata Trailers => _pipes.Trailers;
+    public GrpcMetadata Trailers => _transport.Trailers;
 
     /// <summary>Waits for the response's metadata, which comes with or before the first message.</summary>
     /// <exception cref="GrpcException">The call ended without.</exception>
-    public Task<GrpcMetadata> MetadataAsync(CancellationToken cancellationToken = default) => _pipes.MetadataAsync(cancellationToken);
+    public Task<GrpcMetadata> MetadataAsync(CancellationToken cancellationToken = default) => _transport.MetadataAsync(cancellationToken);
 
     /// <summary>Says that no request follows.</summary>
-    public void CompleteRequests() => _pipes.CompleteRequests();
+    public void CompleteRequests() => _transport.CompleteRequests();
 
     /// <summary>Says that no request follows, and waits for the single response of a method that streams requests.</summary>
     /// <exception cref="GrpcException">The call ended otherwise.</exception>
@@ -40,5 +40,5 @@ public sealed class GrpcCall<TRequest, TResponse> : IAsyncDisposable
         return await Responses.ReadSingleAsync(cancellationToken);
     }
 
-    public ValueTask DisposeAsync() => _pipes.DisposeAsync();
+    public ValueTask DisposeAsync() => _transport.DisposeAsync();
 }

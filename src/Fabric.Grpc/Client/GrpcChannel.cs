@@ -1,3 +1,5 @@
+using System.Buffers;
+using Fabric.Grpc.Http2;
 using Fabric.Grpc.Wire;
 
 namespace Fabric.Grpc.Client;
@@ -8,8 +10,14 @@ namespace Fabric.Grpc.Client;
 /// </summary>
 public sealed class GrpcChannel : IDisposable
 {
+    /// <summary>Room for many calls that nobody reads from, so that they do not hold up the others.</summary>
+    private const int ConnectionWindowBytes = 64 * 1024 * 1024;
+
     private readonly GrpcChannelOptions _options;
-    private readonly HttpMessageInvoker _http;
+    private readonly Uri _address;
+    private readonly Lock _gate = new();
+    private Task<Http2ClientConnection>? _connecting;
+    private bool _isDisposed;
 
     /// <param name="address">The server as <c>host:port</c>.</param>
     /// <param name="options">Settings; null for the defaults.</param>
@@ -22,22 +30,12 @@ public sealed class GrpcChannel : IDisposable
             throw new FormatException($"'{address}' is no host:port");
         }
 
-        Address = uri;
-        _http = new HttpMessageInvoker(new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            UseCookies = false,
-            UseProxy = false,
-            ActivityHeadersPropagator = null,
-            ConnectTimeout = _options.ConnectTimeout,
-            InitialHttp2StreamWindowSize = _options.StreamWindowBytes,
-            KeepAlivePingDelay = _options.KeepAlivePingDelay,
-            KeepAlivePingTimeout = _options.KeepAlivePingTimeout,
-            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
-        });
+        _address = uri;
     }
 
-    internal Uri Address { get; }
+    internal string Authority => _address.Authority;
+
+    internal TimeProvider Time => _options.Runtime.Time;
 
     /// <summary>Sends one request and waits for the one response.</summary>
     /// <exception cref="GrpcException">The call ended otherwise.</exception>
@@ -49,7 +47,7 @@ public sealed class GrpcChannel : IDisposable
         CancellationToken cancellationToken = default)
     {
         method.Require(GrpcMethodType.Unary);
-        await using var call = Start(method, new SingleRequestContent<TRequest>(method.RequestMarshaller, request), options, cancellationToken);
+        await using var call = Start(method, Frame(method.RequestMarshaller, request), options, cancellationToken);
         return await call.Responses.ReadSingleAsync(cancellationToken);
     }
 
@@ -61,7 +59,7 @@ public sealed class GrpcChannel : IDisposable
         CancellationToken cancellationToken = default)
     {
         method.Require(GrpcMethodType.ServerStreaming);
-        return Start(method, new SingleRequestContent<TRequest>(method.RequestMarshaller, request), options, cancellationToken);
+        return Start(method, Frame(method.RequestMarshaller, request), options, cancellationToken);
     }
 
     /// <summary>
@@ -71,7 +69,7 @@ public sealed class GrpcChannel : IDisposable
         GrpcMethod<TRequest, TResponse> method, GrpcCallOptions? options = null, CancellationToken cancellationToken = default)
     {
         method.Require(GrpcMethodType.ClientStreaming);
-        return Start(method, new StreamedRequestContent(), options, cancellationToken);
+        return Start(method, single: null, options, cancellationToken);
     }
 
     /// <summary>Opens a call; the caller writes and reads in any order, from one task each, and disposes of the call.</summary>
@@ -79,36 +77,120 @@ public sealed class GrpcChannel : IDisposable
         GrpcMethod<TRequest, TResponse> method, GrpcCallOptions? options = null, CancellationToken cancellationToken = default)
     {
         method.Require(GrpcMethodType.DuplexStreaming);
-        return Start(method, new StreamedRequestContent(), options, cancellationToken);
+        return Start(method, single: null, options, cancellationToken);
     }
 
     /// <summary>Closes the connection; calls that still run fail.</summary>
-    public void Dispose() => _http.Dispose();
+    public void Dispose()
+    {
+        Task<Http2ClientConnection>? connecting;
+        lock (_gate)
+        {
+            _isDisposed = true;
+            connecting = _connecting;
+        }
+
+        // One that is still coming up closes itself: see ConnectAsync.
+        if (connecting is { IsCompletedSuccessfully: true })
+        {
+            connecting.Result.Close(Closed());
+        }
+    }
+
+    /// <summary>Opens a stream, in the connection that there is or in a new one.</summary>
+    /// <exception cref="IOException">There is no connection, and none can be made.</exception>
+    internal async Task<Http2Stream> OpenAsync(IReadOnlyList<HeaderField> request, CancellationToken cancellationToken)
+    {
+        Task<Http2ClientConnection> connecting;
+        lock (_gate)
+        {
+            if (_isDisposed)
+            {
+                throw Closed();
+            }
+
+            if (_connecting is null or { IsFaulted: true } or { IsCompletedSuccessfully: true, Result.IsUsable: false })
+            {
+                _connecting = ConnectAsync();
+            }
+
+            connecting = _connecting;
+        }
+
+        var connection = await connecting.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return await connection.OpenAsync(request, cancellationToken).ConfigureAwait(false);
+    }
+
+    private IOException Closed() => new($"the channel to {Authority} is closed");
+
+    /// <summary>Nobody's token ends it: several calls may wait for the same connection.</summary>
+    private async Task<Http2ClientConnection> ConnectAsync()
+    {
+        var runtime = _options.Runtime;
+        using var limit = new CancellationTokenSource(_options.ConnectTimeout, runtime.Time);
+        Http2ClientConnection? connection = null;
+        try
+        {
+            var network = await runtime.Network
+                .ConnectAsync(_address.IdnHost, _address.Port, tls: null, limit.Token).ConfigureAwait(false);
+            connection = new Http2ClientConnection(network, new Http2Options
+            {
+                Runtime = runtime,
+                RunsInline = _options.RunsInline,
+                StreamWindowBytes = _options.StreamWindowBytes,
+                ConnectionWindowBytes = Math.Max(ConnectionWindowBytes, _options.StreamWindowBytes),
+                KeepAlivePingDelay = _options.KeepAlivePingDelay,
+                KeepAlivePingTimeout = _options.KeepAlivePingTimeout,
+            });
+            _ = runtime.Scheduler.Start($"reader of {Authority}", connection.RunAsync);
+            await connection.Ready.WaitAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException exception)
+        {
+            var silent = new IOException($"no answer in {_options.ConnectTimeout.TotalSeconds:0.###} s", exception);
+            connection?.Abort(silent);
+            throw silent;
+        }
+
+        lock (_gate)
+        {
+            if (_isDisposed)
+            {
+                connection.Close(Closed());
+            }
+        }
+
+        return connection;
+    }
 
     private GrpcCall<TRequest, TResponse> Start<TRequest, TResponse>(
-        GrpcMethod<TRequest, TResponse> method, HttpContent content, GrpcCallOptions? options, CancellationToken cancellationToken)
+        GrpcMethod<TRequest, TResponse> method, ReadOnlyMemory<byte>? single, GrpcCallOptions? options, CancellationToken cancellationToken)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, method.Path))
-        {
-            Version = System.Net.HttpVersion.Version20,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact, // prior knowledge: no upgrade is negotiated in clear text
-            Content = content,
-        };
-        content.Headers.TryAddWithoutValidation("content-type", WireNames.ContentType);
-        request.Headers.TryAddWithoutValidation("te", "trailers");
-        request.Headers.TryAddWithoutValidation(WireNames.AcceptEncoding, WireNames.Identity);
         options ??= GrpcCallOptions.None;
+        var headers = new List<HeaderField>
+        {
+            new(":method", "POST"),
+            new(":scheme", "http"),
+            new(":path", method.Path),
+            new(":authority", Authority),
+            new("content-type", WireNames.ContentType),
+            new("te", "trailers"),
+            new(WireNames.AcceptEncoding, WireNames.Identity),
+        };
         if (options.Timeout is { } timeout)
         {
-            request.Headers.TryAddWithoutValidation(WireNames.Timeout, TimeoutText.Encode(timeout));
+            headers.Add(new HeaderField(WireNames.Timeout, TimeoutText.Encode(timeout)));
         }
 
-        foreach (var entry in options.Metadata ?? [])
-        {
-            request.Headers.TryAddWithoutValidation(entry.Key, entry.WireValue);
-        }
+        headers.AddRange((options.Metadata ?? []).Select(entry => new HeaderField(entry.Key, entry.WireValue)));
+        var transport = new ClientCallTransport(this, headers, single, options.Timeout, cancellationToken);
+        return new GrpcCall<TRequest, TResponse>(transport, method, _options.MessageBytesMax);
+    }
 
-        var pipes = new ClientCallPipes(_http, request, options.Timeout, _options.Time, cancellationToken);
-        return new GrpcCall<TRequest, TResponse>(pipes, method, _options.MessageBytesMax);
+    private static ReadOnlyMemory<byte> Frame<T>(GrpcMarshaller<T> marshaller, T message)
+    {
+        var frame = new ArrayBufferWriter<byte>();
+        MessageFrame.Write(marshaller, message, frame);
+        return frame.WrittenMemory;
     }
 }

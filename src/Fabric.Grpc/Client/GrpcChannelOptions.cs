@@ -1,3 +1,5 @@
+using Fabric.Runtime;
+
 namespace Fabric.Grpc.Client;
 
 /// <summary>Settings of a <see cref="GrpcChannel"/>.</summary>
@@ -9,7 +11,7 @@ public sealed record GrpcChannelOptions
     /// <summary>Bytes the server may send ahead in one stream. 64 KiB to 16 MiB; default 4 MiB.</summary>
     public int StreamWindowBytes { get; init; } = 4 * 1024 * 1024;
 
-    /// <summary>How long a connection may take to come up. Default 2 s.</summary>
+    /// <summary>How long a connection may take to come up, the server's first word included. Default 2 s.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>While calls run, a connection silent for so long is pinged. At least 1 s; infinite switches pings off. Default 10 s.</summary>
@@ -18,8 +20,14 @@ public sealed record GrpcChannelOptions
     /// <summary>A ping unanswered for so long ends the connection and its calls. At least 1 s. Default 5 s.</summary>
     public TimeSpan KeepAlivePingTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Clock of deadlines.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
+    /// <summary>
+    /// Who waits for a message goes on inside the loop that reads the connection: a change of threads less for each. Only for users that never
+    /// block their thread, and are quick. Default false.
+    /// </summary>
+    public bool RunsInline { get; init; }
+
+    /// <summary>Network, clock and threads.</summary>
+    public FabricRuntime Runtime { get; init; } = FabricRuntime.System;
 }
 
 /// <summary>Settings of one call.</summary>

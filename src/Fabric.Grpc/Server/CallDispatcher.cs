@@ -1,54 +1,52 @@
-using System.Globalization;
+using Fabric.Grpc.Http2;
 using Fabric.Grpc.Wire;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Grpc.Server;
 
-/// <summary>Takes the requests that Kestrel brings, checks them, runs the method's body and sends the status.</summary>
+/// <summary>Takes the requests that a connection brings, checks them, runs the method's body and sends the status.</summary>
 internal sealed class CallDispatcher(
-    IReadOnlyDictionary<string, Func<ServerCallPipes, GrpcServerOptions, Task>> bodies,
+    IReadOnlyDictionary<string, Func<ServerCallTransport, GrpcServerOptions, Task>> bodies,
     GrpcServerOptions options,
     ILogger logger,
     CancellationToken stopping)
 {
-    public async Task DispatchAsync(HttpContext context)
+    public async Task DispatchAsync(Http2Stream stream, IReadOnlyList<HeaderField> headers, string peer)
     {
-        if (!HttpMethods.IsPost(context.Request.Method))
+        var request = new Request(headers);
+        if (request.Method != "POST")
         {
-            context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+            stream.WriteHeaders([new HeaderField(":status", "405"), new HeaderField("allow", "POST")], isLast: true);
             return;
         }
 
-        if (!WireNames.IsGrpc(context.Request.ContentType))
+        if (!WireNames.IsGrpc(request.ContentType))
         {
-            context.Response.StatusCode = StatusCodes.Status415UnsupportedMediaType;
+            stream.WriteHeaders([new HeaderField(":status", "415")], isLast: true);
             return;
         }
 
-        context.Response.ContentType = WireNames.ContentType;
-        if (Refuse(context.Request, out var timeout, out var body) is { } refusal)
+        if (Refuse(request, out var timeout, out var body) is { } refusal)
         {
+            var fields = ResponseHeaders.Begin();
             if (refusal.Code == GrpcStatusCode.Unimplemented)
             {
-                context.Response.Headers[WireNames.AcceptEncoding] = WireNames.Identity;
+                fields.Add(new HeaderField(WireNames.AcceptEncoding, WireNames.Identity));
             }
 
-            End(context, refusal, new GrpcMetadata());
+            ResponseHeaders.AddStatus(fields, refusal);
+            stream.WriteHeaders(fields, isLast: true);
             return;
         }
 
-        using var call = new ServerCallPipes(context, timeout, options.Time, stopping);
+        using var call = new ServerCallTransport(
+            stream, request.Path, peer, request.Metadata, timeout, options.Runtime.Time, stopping);
         var (status, trailers) = await RunAsync(call, body!);
-        if (!context.RequestAborted.IsCancellationRequested)
-        {
-            End(context, status, trailers);
-        }
+        call.End(status, trailers);
     }
 
     private async Task<(GrpcStatus Status, GrpcMetadata Trailers)> RunAsync(
-        ServerCallPipes call, Func<ServerCallPipes, GrpcServerOptions, Task> body)
+        ServerCallTransport call, Func<ServerCallTransport, GrpcServerOptions, Task> body)
     {
         try
         {
@@ -72,27 +70,25 @@ internal sealed class CallDispatcher(
     }
 
     private GrpcStatus? Refuse(
-        HttpRequest request, out TimeSpan? timeout, out Func<ServerCallPipes, GrpcServerOptions, Task>? body)
+        Request request, out TimeSpan? timeout, out Func<ServerCallTransport, GrpcServerOptions, Task>? body)
     {
         timeout = null;
-        if (!bodies.TryGetValue(request.Path.Value ?? string.Empty, out body))
+        if (!bodies.TryGetValue(request.Path, out body))
         {
             return new GrpcStatus(GrpcStatusCode.Unimplemented, $"there is no method {request.Path}");
         }
 
-        var encoding = request.Headers[WireNames.Encoding].ToString();
-        if (encoding.Length > 0 && encoding != WireNames.Identity)
+        if (request.Encoding is { } encoding and not WireNames.Identity)
         {
             return new GrpcStatus(GrpcStatusCode.Unimplemented, $"the encoding {encoding} is not supported");
         }
 
-        var text = request.Headers[WireNames.Timeout].ToString();
-        if (text.Length == 0)
+        if (request.Timeout is null)
         {
             return null;
         }
 
-        if (!TimeoutText.TryDecode(text, out var limit))
+        if (!TimeoutText.TryDecode(request.Timeout, out var limit))
         {
             return new GrpcStatus(GrpcStatusCode.Internal, $"malformed {WireNames.Timeout}");
         }
@@ -101,21 +97,47 @@ internal sealed class CallDispatcher(
         return null;
     }
 
-    private static void End(HttpContext context, GrpcStatus status, GrpcMetadata trailers)
+    /// <summary>What a request's headers say.</summary>
+    private sealed class Request
     {
-        // When nothing has gone yet, status and metadata are the header block itself ("Trailers-Only").
-        var target = context.Response.HasStarted
-            ? context.Features.GetRequiredFeature<IHttpResponseTrailersFeature>().Trailers
-            : context.Response.Headers;
-        target[WireNames.Status] = ((int)status.Code).ToString(CultureInfo.InvariantCulture);
-        if (!string.IsNullOrEmpty(status.Detail))
+        public Request(IReadOnlyList<HeaderField> headers)
         {
-            target[WireNames.Message] = PercentText.Encode(status.Detail);
+            foreach (var (name, value) in headers)
+            {
+                switch (name)
+                {
+                    case ":method":
+                        Method = value;
+                        break;
+                    case ":path":
+                        Path = value;
+                        break;
+                    case "content-type":
+                        ContentType = value;
+                        break;
+                    case WireNames.Encoding:
+                        Encoding = value;
+                        break;
+                    case WireNames.Timeout:
+                        Timeout = value;
+                        break;
+                    default:
+                        Metadata.AddFromWire(name, value);
+                        break;
+                }
+            }
         }
 
-        foreach (var entry in trailers)
-        {
-            target.Append(entry.Key, entry.WireValue);
-        }
+        public string Method { get; } = string.Empty;
+
+        public string Path { get; } = string.Empty;
+
+        public string? ContentType { get; }
+
+        public string? Encoding { get; }
+
+        public string? Timeout { get; }
+
+        public GrpcMetadata Metadata { get; } = new();
     }
 }

@@ -1,80 +1,56 @@
-using System.Net;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
+using System.Net.Sockets;
+using Fabric.Grpc.Http2;
+using Fabric.Runtime.Network;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fabric.Grpc.Server;
 
-/// <summary>
-/// A gRPC server on HTTP/2 in clear text: Kestrel in the emptiest of hosts, without logging, configuration, console or signals, which
-/// belong to the program around it. Thread-safe.
-/// </summary>
+/// <summary>A gRPC server on HTTP/2 in clear text. Thread-safe.</summary>
 public sealed class GrpcServer : IAsyncDisposable
 {
-    private readonly WebApplication _host;
-    private readonly CancellationTokenSource _stopping;
+    private readonly INetworkListener _listener;
     private readonly GrpcServerOptions _options;
+    private readonly CallDispatcher _dispatcher;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stopping;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<Http2ServerConnection, Task> _connections = [];
+    private readonly Task _accepting;
     private int _disposed;
 
-    private GrpcServer(WebApplication host, CancellationTokenSource stopping, GrpcServerOptions options, int port)
+    private GrpcServer(
+        INetworkListener listener,
+        IReadOnlyDictionary<string, Func<ServerCallTransport, GrpcServerOptions, Task>> bodies,
+        GrpcServerOptions options,
+        ILogger logger)
     {
-        (_host, _stopping, _options) = (host, stopping, options);
-        Port = port;
+        (_listener, _options, _logger, _stopping) = (listener, options, logger, new CancellationTokenSource());
+        _dispatcher = new CallDispatcher(bodies, options, logger, _stopping.Token);
+        _accepting = options.Runtime.Scheduler.Start($"gRPC listener {Port}", AcceptAsync);
     }
 
     /// <summary>The port that is bound.</summary>
-    public int Port { get; }
+    public int Port => _listener.Port;
 
     /// <summary>Starts to answer.</summary>
     /// <param name="host">An IP address, a host name, or <c>0.0.0.0</c>, which binds IPv4 and IPv6.</param>
     /// <param name="port">0 to 65535; 0 lets the system choose.</param>
     /// <param name="services">What is answered.</param>
     /// <param name="options">Settings; null for the defaults.</param>
-    /// <param name="logger">Hears of bodies that fail.</param>
-    /// <param name="cancellationToken">Ends the start, not the server.</param>
+    /// <param name="logger">Hears of bodies that fail and of callers that break the protocol.</param>
     /// <exception cref="IOException">The address is in use or not ours; the message says which.</exception>
-    public static async Task<GrpcServer> StartAsync(
-        string host,
-        int port,
-        IReadOnlyList<GrpcService> services,
-        GrpcServerOptions? options = null,
-        ILogger? logger = null,
-        CancellationToken cancellationToken = default)
+    public static GrpcServer Start(
+        string host, int port, IReadOnlyList<GrpcService> services, GrpcServerOptions? options = null, ILogger? logger = null)
     {
         options ??= new GrpcServerOptions();
-        var stopping = new CancellationTokenSource();
         var bodies = services.SelectMany(service => service.Bodies).ToDictionary(StringComparer.Ordinal);
-        var application = Build(await ResolveAsync(host, cancellationToken), port, options);
-        application.Run(new CallDispatcher(bodies, options, logger ?? NullLogger.Instance, stopping.Token).DispatchAsync);
-        try
-        {
-            await application.StartAsync(cancellationToken);
-        }
-        catch (Exception exception)
-        {
-            await application.DisposeAsync();
-            stopping.Dispose();
-            if (exception is not IOException)
-            {
-                throw;
-            }
-
-            var reason = exception.InnerException is AddressInUseException ? "the port is in use" : exception.Message;
-            throw new IOException($"cannot listen on {host}:{port}: {reason}", exception);
-        }
-
-        return new GrpcServer(application, stopping, options, BindingAddress.Parse(application.Urls.First()).Port);
+        return new GrpcServer(Listen(options.Runtime.Network, host, port), bodies, options, logger ?? NullLogger.Instance);
     }
 
     /// <summary>
-    /// Stops listening, cancels the running calls (their callers see <see cref="GrpcStatusCode.Unavailable"/>) and cuts those that do
-    /// not end within <see cref="GrpcServerOptions.StopLimit"/>.
+    /// Stops listening, cancels the running calls (their callers see <see cref="GrpcStatusCode.Unavailable"/>) and cuts the connections that
+    /// have not ended within <see cref="GrpcServerOptions.StopLimit"/>. A body that does not heed its token is not waited for.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
@@ -83,76 +59,112 @@ public sealed class GrpcServer : IAsyncDisposable
             return;
         }
 
+        await _listener.DisposeAsync();
+        await _accepting;
+        KeyValuePair<Http2ServerConnection, Task>[] connections;
+        lock (_gate)
+        {
+            connections = [.. _connections];
+        }
+
+        foreach (var (connection, _) in connections)
+        {
+            connection.Stop();
+        }
+
         await _stopping.CancelAsync();
-        using var limit = new CancellationTokenSource(_options.StopLimit, _options.Time);
-        await _host.StopAsync(limit.Token);
-        await _host.DisposeAsync();
-        _stopping.Dispose();
-    }
-
-    private static WebApplication Build(IPAddress? address, int port, GrpcServerOptions options)
-    {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            Limit(kestrel.Limits, options);
-            if (address is null)
-            {
-                kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
-            }
-            else
-            {
-                kestrel.Listen(address, port, listen => listen.Protocols = HttpProtocols.Http2);
-            }
-        });
-        return builder.Build();
-    }
-
-    private static void Limit(KestrelServerLimits limits, GrpcServerOptions options)
-    {
-        limits.MaxConcurrentConnections = options.ConnectionsMax;
-        limits.MaxRequestBodySize = null; // a stream has no size
-        limits.MinRequestBodyDataRate = null; // and may be silent for hours
-        limits.MinResponseDataRate = null;
-        limits.Http2.InitialStreamWindowSize = options.StreamWindowBytes;
-        limits.Http2.InitialConnectionWindowSize = options.ConnectionWindowBytes;
-        limits.Http2.MaxStreamsPerConnection = options.CallsPerConnectionMax;
-        limits.Http2.KeepAlivePingDelay = options.KeepAlivePingDelay;
-        limits.Http2.KeepAlivePingTimeout = options.KeepAlivePingTimeout;
-    }
-
-    /// <returns>Null for all addresses of the machine.</returns>
-    private static async Task<IPAddress?> ResolveAsync(string host, CancellationToken cancellationToken)
-    {
-        if (host is "0.0.0.0" or "*" or "::" or "[::]")
-        {
-            return null;
-        }
-
-        if (IPAddress.TryParse(host.Trim('[', ']'), out var literal))
-        {
-            return literal;
-        }
-
+        using var limit = new CancellationTokenSource(_options.StopLimit, _options.Runtime.Time);
+        var ended = Task.WhenAll(connections.Select(entry => entry.Value));
         try
         {
-            var addresses = await Dns.GetHostAddressesAsync(host, cancellationToken);
-            var usual = Array.Find(addresses, candidate => candidate.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork);
-            return usual ?? addresses[0];
+            await ended.WaitAsync(limit.Token);
         }
-        catch (System.Net.Sockets.SocketException exception)
+        catch (OperationCanceledException)
         {
-            throw new IOException($"cannot listen on {host}: {exception.Message}", exception);
+            foreach (var (connection, _) in connections)
+            {
+                connection.Abort(new IOException("the server has stopped"));
+            }
+
+            await ended;
         }
     }
 
-    /// <summary>In place of the console's lifetime, which would stop the server on signals that the program handles itself.</summary>
-    private sealed class NoLifetime : IHostLifetime
+    private static INetworkListener Listen(INetwork network, string host, int port)
     {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        try
+        {
+            return network.Listen(host, port);
+        }
+        catch (IOException exception) when (exception.InnerException is SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse })
+        {
+            throw new IOException($"cannot listen on {host}:{port}: the port is in use", exception);
+        }
+    }
 
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    private async Task AcceptAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var network = await _listener.AcceptAsync(CancellationToken.None);
+                if (!TryServe(network))
+                {
+                    network.Abort();
+                    await network.DisposeAsync();
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The listener was closed.
+        }
+        catch (Exception exception)
+        {
+            _logger.LogError(exception, "Port {Port} takes no further calls", Port);
+        }
+    }
+
+    private bool TryServe(INetworkConnection network)
+    {
+        lock (_gate)
+        {
+            if (_connections.Count >= _options.ConnectionsMax)
+            {
+                return false;
+            }
+
+            var connection = new Http2ServerConnection(
+                network,
+                new Http2Options
+                {
+                    Runtime = _options.Runtime,
+                    RunsInline = _options.RunsInline,
+                    StreamWindowBytes = _options.StreamWindowBytes,
+                    ConnectionWindowBytes = _options.ConnectionWindowBytes,
+                    KeepAlivePingDelay = _options.KeepAlivePingDelay,
+                    KeepAlivePingTimeout = _options.KeepAlivePingTimeout,
+                },
+                _options.CallsPerConnectionMax,
+                (stream, headers) => _dispatcher.DispatchAsync(stream, headers, network.RemoteEndPoint));
+            _connections.Add(
+                connection, _options.Runtime.Scheduler.Start($"gRPC connection {network.RemoteEndPoint}", () => RunAsync(connection)));
+            return true;
+        }
+    }
+
+    private async Task RunAsync(Http2ServerConnection connection)
+    {
+        var end = await connection.RunAsync();
+        if (end is Http2ConnectionException violation)
+        {
+            _logger.LogWarning("{Peer} breaks the protocol ({Error}): {Reason}", connection.Peer, violation.Error, violation.Message);
+        }
+
+        lock (_gate)
+        {
+            _connections.Remove(connection);
+        }
     }
 }

@@ -1,3 +1,5 @@
+using Fabric.Runtime;
+
 namespace Fabric.Grpc.Server;
 
 /// <summary>Settings of a <see cref="GrpcServer"/>. The defaults suit few peers on a fast network that move large batches.</summary>
@@ -15,7 +17,7 @@ public sealed record GrpcServerOptions
     /// <summary>Connections accepted at a time; further ones are closed at once. Default 1,000.</summary>
     public int ConnectionsMax { get; init; } = 1000;
 
-    /// <summary>Calls at a time in one connection; the peer queues further ones. Default 100.</summary>
+    /// <summary>Calls at a time in one connection; the peer queues further ones, or they are refused. Default 100.</summary>
     public int CallsPerConnectionMax { get; init; } = 100;
 
     /// <summary>A connection silent for so long is pinged. At least 1 s; infinite switches pings off. Default 10 s.</summary>
@@ -27,6 +29,12 @@ public sealed record GrpcServerOptions
     /// <summary>How long running calls may take to end when the server stops; then they are cut. Default 1 s.</summary>
     public TimeSpan StopLimit { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Clock of deadlines.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
+    /// <summary>
+    /// Who waits for a message goes on inside the loop that reads the connection: a change of threads less for each. Only for users that never
+    /// block their thread, and are quick. Default false.
+    /// </summary>
+    public bool RunsInline { get; init; }
+
+    /// <summary>Network, clock and threads.</summary>
+    public FabricRuntime Runtime { get; init; } = FabricRuntime.System;
 }

@@ -7,19 +7,19 @@ namespace Fabric.Grpc.Server;
 /// </summary>
 public sealed class GrpcService
 {
-    private readonly Dictionary<string, Func<ServerCallPipes, GrpcServerOptions, Task>> _bodies = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Func<ServerCallTransport, GrpcServerOptions, Task>> _bodies = new(StringComparer.Ordinal);
 
-    internal IReadOnlyDictionary<string, Func<ServerCallPipes, GrpcServerOptions, Task>> Bodies => _bodies;
+    internal IReadOnlyDictionary<string, Func<ServerCallTransport, GrpcServerOptions, Task>> Bodies => _bodies;
 
     /// <summary>Adds a method with one request and one response.</summary>
     public GrpcService Unary<TRequest, TResponse>(
         GrpcMethod<TRequest, TResponse> method, Func<TRequest, GrpcServerCall, Task<TResponse>> body)
     {
         method.Require(GrpcMethodType.Unary);
-        return Add(method, async (pipes, options) =>
+        return Add(method, async (transport, options) =>
         {
-            var request = await Requests(pipes, method, options).ReadSingleAsync(pipes.Token);
-            await Responses(pipes, method).WriteAsync(await body(request, pipes.Call), pipes.Token);
+            var request = await Requests(transport, method, options).ReadSingleAsync(transport.Token);
+            await Responses(transport, method).WriteAsync(await body(request, transport.Call), transport.Token);
         });
     }
 
@@ -28,10 +28,10 @@ public sealed class GrpcService
         GrpcMethod<TRequest, TResponse> method, Func<GrpcReader<TRequest>, GrpcServerCall, Task<TResponse>> body)
     {
         method.Require(GrpcMethodType.ClientStreaming);
-        return Add(method, async (pipes, options) =>
+        return Add(method, async (transport, options) =>
         {
-            var response = await body(Requests(pipes, method, options), pipes.Call);
-            await Responses(pipes, method).WriteAsync(response, pipes.Token);
+            var response = await body(Requests(transport, method, options), transport.Call);
+            await Responses(transport, method).WriteAsync(response, transport.Token);
         });
     }
 
@@ -40,10 +40,10 @@ public sealed class GrpcService
         GrpcMethod<TRequest, TResponse> method, Func<TRequest, GrpcWriter<TResponse>, GrpcServerCall, Task> body)
     {
         method.Require(GrpcMethodType.ServerStreaming);
-        return Add(method, async (pipes, options) =>
+        return Add(method, async (transport, options) =>
         {
-            var request = await Requests(pipes, method, options).ReadSingleAsync(pipes.Token);
-            await body(request, Responses(pipes, method), pipes.Call);
+            var request = await Requests(transport, method, options).ReadSingleAsync(transport.Token);
+            await body(request, Responses(transport, method), transport.Call);
         });
     }
 
@@ -52,18 +52,18 @@ public sealed class GrpcService
         GrpcMethod<TRequest, TResponse> method, Func<GrpcReader<TRequest>, GrpcWriter<TResponse>, GrpcServerCall, Task> body)
     {
         method.Require(GrpcMethodType.DuplexStreaming);
-        return Add(method, (pipes, options) => body(Requests(pipes, method, options), Responses(pipes, method), pipes.Call));
+        return Add(method, (transport, options) => body(Requests(transport, method, options), Responses(transport, method), transport.Call));
     }
 
     private static GrpcReader<TRequest> Requests<TRequest, TResponse>(
-        ServerCallPipes pipes, GrpcMethod<TRequest, TResponse> method, GrpcServerOptions options) =>
-        new(pipes, method.RequestMarshaller, options.MessageBytesMax);
+        ServerCallTransport transport, GrpcMethod<TRequest, TResponse> method, GrpcServerOptions options) =>
+        new(transport, method.RequestMarshaller, options.MessageBytesMax);
 
     private static GrpcWriter<TResponse> Responses<TRequest, TResponse>(
-        ServerCallPipes pipes, GrpcMethod<TRequest, TResponse> method) => new(pipes, method.ResponseMarshaller);
+        ServerCallTransport transport, GrpcMethod<TRequest, TResponse> method) => new(transport, method.ResponseMarshaller);
 
     private GrpcService Add<TRequest, TResponse>(
-        GrpcMethod<TRequest, TResponse> method, Func<ServerCallPipes, GrpcServerOptions, Task> body)
+        GrpcMethod<TRequest, TResponse> method, Func<ServerCallTransport, GrpcServerOptions, Task> body)
     {
         _bodies.Add(method.Path, body);
         return this;

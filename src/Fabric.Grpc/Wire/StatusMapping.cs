@@ -1,4 +1,4 @@
-using System.Net;
+using Fabric.Grpc.Http2;
 
 namespace Fabric.Grpc.Wire;
 
@@ -6,16 +6,13 @@ namespace Fabric.Grpc.Wire;
 internal static class StatusMapping
 {
     /// <summary>For a response that is not from a gRPC server (a proxy, say). Table of <c>http-grpc-status-mapping.md</c>.</summary>
-    public static GrpcStatusCode FromHttp(HttpStatusCode status) => status switch
+    public static GrpcStatusCode FromHttp(string? status) => status switch
     {
-        HttpStatusCode.BadRequest => GrpcStatusCode.Internal,
-        HttpStatusCode.Unauthorized => GrpcStatusCode.Unauthenticated,
-        HttpStatusCode.Forbidden => GrpcStatusCode.PermissionDenied,
-        HttpStatusCode.NotFound => GrpcStatusCode.Unimplemented,
-        HttpStatusCode.TooManyRequests
-            or HttpStatusCode.BadGateway
-            or HttpStatusCode.ServiceUnavailable
-            or HttpStatusCode.GatewayTimeout => GrpcStatusCode.Unavailable,
+        "400" => GrpcStatusCode.Internal,
+        "401" => GrpcStatusCode.Unauthenticated,
+        "403" => GrpcStatusCode.PermissionDenied,
+        "404" => GrpcStatusCode.Unimplemented,
+        "429" or "502" or "503" or "504" => GrpcStatusCode.Unavailable,
         _ => GrpcStatusCode.Unknown,
     };
 
@@ -24,26 +21,22 @@ internal static class StatusMapping
     {
         for (var cause = exception; cause is not null; cause = cause.InnerException)
         {
-            if (cause is HttpProtocolException reset)
+            if (cause is Http2StreamException reset)
             {
-                return FromReset(reset.ErrorCode);
+                return FromReset(reset.Error);
             }
         }
 
         return GrpcStatusCode.Unavailable;
     }
 
-    private static GrpcStatusCode FromReset(long code) => code switch
+    private static GrpcStatusCode FromReset(Http2Error error) => error switch
     {
-        // NO_ERROR: the server closed the connection in order. A stream that is reset with it has its status already.
-        0x0 => GrpcStatusCode.Unavailable,
-
-        // PROTOCOL_ERROR: HttpClient uses it for a ping that was not answered. Between peers that speak HTTP/2 correctly there is no other.
-        0x1 => GrpcStatusCode.Unavailable,
-        0x7 => GrpcStatusCode.Unavailable, // REFUSED_STREAM
-        0x8 => GrpcStatusCode.Cancelled, // CANCEL
-        0xb => GrpcStatusCode.ResourceExhausted, // ENHANCE_YOUR_CALM
-        0xc => GrpcStatusCode.PermissionDenied, // INADEQUATE_SECURITY
+        Http2Error.None => GrpcStatusCode.Unavailable, // in order, but before the status
+        Http2Error.RefusedStream => GrpcStatusCode.Unavailable,
+        Http2Error.Cancel => GrpcStatusCode.Cancelled,
+        Http2Error.EnhanceYourCalm => GrpcStatusCode.ResourceExhausted,
+        Http2Error.InadequateSecurity => GrpcStatusCode.PermissionDenied,
         _ => GrpcStatusCode.Internal,
     };
 }

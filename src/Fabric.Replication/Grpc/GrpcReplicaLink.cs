@@ -23,7 +23,7 @@ public sealed class GrpcReplicaLink : IReplicaLink
     public GrpcReplicaLink(FabricRuntime runtime, GrpcReplicaLinkOptions options, ILogger? logger = null) =>
         (_runtime, _options, _logger) = (runtime, options, logger);
 
-    public async Task<string> ListenAsync(IReplicaPeer peer, CancellationToken cancellationToken)
+    public Task<string> ListenAsync(IReplicaPeer peer, CancellationToken cancellationToken)
     {
         if (_server is not null)
         {
@@ -35,11 +35,12 @@ public sealed class GrpcReplicaLink : IReplicaLink
             MessageBytesMax = _options.MessageBytesMax,
             KeepAlivePingDelay = _options.KeepAlivePingDelay,
             KeepAlivePingTimeout = _options.KeepAlivePingTimeout,
-            Time = _runtime.Time,
+            RunsInline = true,
+            Runtime = _runtime,
         };
-        _server = await GrpcServer.StartAsync(
-            _options.BindHost, _options.Port, [new ReplicaService(peer).Build()], settings, _logger, cancellationToken);
-        return $"{_options.AdvertisedHost}:{_server.Port}";
+        cancellationToken.ThrowIfCancellationRequested();
+        _server = GrpcServer.Start(_options.BindHost, _options.Port, [new ReplicaService(peer).Build()], settings, _logger);
+        return Task.FromResult($"{_options.AdvertisedHost}:{_server.Port}");
     }
 
     public async Task<PromiseReply> PromiseAsync(
@@ -104,7 +105,8 @@ public sealed class GrpcReplicaLink : IReplicaLink
             ConnectTimeout = _options.ConnectTimeout,
             KeepAlivePingDelay = _options.KeepAlivePingDelay,
             KeepAlivePingTimeout = _options.KeepAlivePingTimeout,
-            Time = _runtime.Time,
+            RunsInline = true,
+            Runtime = _runtime,
         };
         try
         {

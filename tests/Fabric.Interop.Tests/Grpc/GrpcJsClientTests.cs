@@ -13,7 +13,7 @@ internal sealed class GrpcJsClientTests
     [OneTimeSetUp]
     public async Task CallAsync()
     {
-        await using var server = await GrpcServer.StartAsync("127.0.0.1", 0, [_echo.Build()]);
+        await using var server = GrpcServer.Start("127.0.0.1", 0, [_echo.Build()]);
         using var node = await NodePrograms.StartAsync("client.js", $"127.0.0.1:{server.Port}", NodePrograms.Proto);
         node.StandardInput.Close();
         _results = JsonDocument.Parse(await NodePrograms.OutputAsync(node, TimeSpan.FromMinutes(2)));

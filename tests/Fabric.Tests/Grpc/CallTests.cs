@@ -99,7 +99,7 @@ internal sealed class CallTests : EchoFixture
             context.Trailers.Add("end", "well").Add("end-bin", new byte[] { 7 });
             await requests.MoveNextAsync();
         });
-        await using var server = await GrpcServer.StartAsync("localhost", 0, [service]);
+        await using var server = GrpcServer.Start("localhost", 0, [service]);
         using var channel = new GrpcChannel($"localhost:{server.Port}");
         await using var talk = channel.Duplex(method, new GrpcCallOptions { Metadata = sent });
 
@@ -201,7 +201,7 @@ internal sealed class CallTests : EchoFixture
         var port = Server.Port;
         await Server.DisposeAsync();
         Assert.ThrowsAsync<GrpcException>(() => Channel.UnaryAsync(EchoMethods.Say, new EchoRequest()));
-        await using var again = await GrpcServer.StartAsync("127.0.0.1", port, [new EchoService().Build()]);
+        await using var again = GrpcServer.Start("127.0.0.1", port, [new EchoService().Build()]);
         var reply = await Channel.UnaryAsync(EchoMethods.Say, new EchoRequest { Text = "back" });
         Assert.That(reply.Text, Is.EqualTo("back"));
     }
@@ -209,7 +209,7 @@ internal sealed class CallTests : EchoFixture
     [Test]
     public void A_port_in_use_is_said_in_one_line()
     {
-        var failure = Assert.ThrowsAsync<IOException>(() => GrpcServer.StartAsync("127.0.0.1", Server.Port, [new EchoService().Build()]))!;
+        var failure = Assert.Throws<IOException>(() => GrpcServer.Start("127.0.0.1", Server.Port, [new EchoService().Build()]))!;
         Assert.That(failure.Message, Is.EqualTo($"cannot listen on 127.0.0.1:{Server.Port}: the port is in use"));
     }
 

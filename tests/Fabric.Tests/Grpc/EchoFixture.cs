@@ -26,7 +26,7 @@ internal abstract class EchoFixture
     public async Task StartAsync()
     {
         Echo = new EchoService();
-        _server = await GrpcServer.StartAsync("127.0.0.1", 0, [Echo.Build()], ServerOptions);
+        _server = GrpcServer.Start("127.0.0.1", 0, [Echo.Build()], ServerOptions);
         _channel = new GrpcChannel($"127.0.0.1:{Server.Port}", ChannelOptions);
     }
 

@@ -100,7 +100,7 @@ internal sealed class EndingTests : EchoFixture
             return new EchoReply();
         });
         var options = new GrpcServerOptions { StopLimit = TimeSpan.FromMilliseconds(100) };
-        var server = await GrpcServer.StartAsync("127.0.0.1", 0, [service], options);
+        var server = GrpcServer.Start("127.0.0.1", 0, [service], options);
         using var channel = new GrpcChannel($"127.0.0.1:{server.Port}");
         var calling = channel.UnaryAsync(EchoMethods.Say, new EchoRequest());
         await Task.WhenAny(calling, Task.Delay(50));
@@ -147,7 +147,7 @@ internal sealed class EndingTests : EchoFixture
     public async Task A_server_notices_a_client_that_answers_no_pings()
     {
         var options = new GrpcServerOptions { KeepAlivePingDelay = TimeSpan.FromSeconds(1), KeepAlivePingTimeout = TimeSpan.FromSeconds(1) };
-        await using var server = await GrpcServer.StartAsync("127.0.0.1", 0, [Echo.Build()], options);
+        await using var server = GrpcServer.Start("127.0.0.1", 0, [Echo.Build()], options);
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, server.Port);
         var stream = client.GetStream();

@@ -87,7 +87,7 @@ internal sealed class FlowTests : EchoFixture
 
             return new EchoReply { Number = count };
         });
-        await using var server = await GrpcServer.StartAsync("127.0.0.1", 0, [service], ServerOptions);
+        await using var server = GrpcServer.Start("127.0.0.1", 0, [service], ServerOptions);
         using var channel = new GrpcChannel($"127.0.0.1:{server.Port}");
         await using var call = channel.ClientStreaming(EchoMethods.Collect);
         var written = 0;

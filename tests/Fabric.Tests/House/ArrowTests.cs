@@ -10,7 +10,7 @@ internal sealed class ArrowTests
     private static readonly Dictionary<string, string[]> Arrows = new(StringComparer.Ordinal)
     {
         ["Fabric.Runtime"] = [],
-        ["Fabric.Grpc"] = [],
+        ["Fabric.Grpc"] = ["Fabric.Runtime"],
         ["Fabric.Protocols"] = ["Fabric.Runtime"],
         ["Fabric.ZooKeeper"] = ["Fabric.Runtime"],
         ["Fabric.Store"] = ["Fabric.Runtime"],

@@ -1,0 +1,637 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Fabric.Grpc.Http2;
+
+/// <summary>Reading: one frame after the other, each handled before the next is looked at.</summary>
+internal abstract partial class Http2Connection
+{
+    private const int SettingBytes = 6;
+    private const int PriorityBytes = 5;
+    private const long WindowMax = int.MaxValue;
+
+    /// <summary>
+    /// Frames a second that cost us work and bring nothing: pings, resets, settings and the like. No peer of good will comes near.
+    /// </summary>
+    private const int DisturbancesMax = 2_000;
+
+    private readonly HpackDecoder _hpack = new(HeaderTableBytes, HeaderBytesMax);
+    private readonly ArrayBufferWriter<byte> _headerBlock = new();
+    private Http2FrameHeader? _headers; // a block that has not ended
+    private bool _isReady; // the peer's settings have come
+    private long _lastReceived;
+    private long _pingSent; // 0: no ping is on its way
+    private long _disturbedSince;
+    private int _disturbances;
+
+    /// <summary>What the peer must say before its first frame.</summary>
+    protected virtual ReadOnlyMemory<byte> ExpectedPreface => default;
+
+    /// <summary>Streams that the peer lets us have at a time; under the lock.</summary>
+    protected int PeerStreamsMax { get; private set; } = int.MaxValue;
+
+    /// <summary>Takes note of a frame that brings nothing.</summary>
+    /// <exception cref="Http2ConnectionException">There are too many of them.</exception>
+    protected void OnDisturbed()
+    {
+        var now = Time.GetTimestamp();
+        if (Time.GetElapsedTime(_disturbedSince, now) > TimeSpan.FromSeconds(1))
+        {
+            (_disturbedSince, _disturbances) = (now, 0);
+        }
+
+        if (++_disturbances > DisturbancesMax)
+        {
+            throw new Http2ConnectionException(Http2Error.EnhanceYourCalm, $"more than {DisturbancesMax} frames a second that bring nothing");
+        }
+    }
+
+    private static Http2ConnectionException Violation(string what) => new(Http2Error.Protocol, what);
+
+    private static Http2ConnectionException WrongSize(Http2FrameType type) => new(Http2Error.FrameSize, $"a {type} frame of the wrong size");
+
+    private async Task ReadAsync()
+    {
+        var input = _network.Input;
+        var prefaceLeft = ExpectedPreface;
+        while (true)
+        {
+            var result = await input.ReadAsync().ConfigureAwait(false);
+            var buffer = result.Buffer;
+            Volatile.Write(ref _lastReceived, Time.GetTimestamp());
+            prefaceLeft = TakePreface(prefaceLeft, ref buffer);
+            if (prefaceLeft.IsEmpty)
+            {
+                while (TryTakeFrame(ref buffer, out var header, out var payload))
+                {
+                    Handle(header, payload);
+                }
+            }
+
+            input.AdvanceTo(buffer.Start, buffer.End);
+            if (result.IsCompleted)
+            {
+                return;
+            }
+        }
+    }
+
+    private static ReadOnlyMemory<byte> TakePreface(ReadOnlyMemory<byte> left, ref ReadOnlySequence<byte> buffer)
+    {
+        var count = (int)Math.Min(left.Length, buffer.Length);
+        if (count == 0)
+        {
+            return left;
+        }
+
+        Span<byte> start = stackalloc byte[count];
+        buffer.Slice(0, count).CopyTo(start);
+        if (!start.SequenceEqual(left.Span[..count]))
+        {
+            throw Violation("this is no HTTP/2");
+        }
+
+        buffer = buffer.Slice(count);
+        return left[count..];
+    }
+
+    private static bool TryTakeFrame(ref ReadOnlySequence<byte> buffer, out Http2FrameHeader header, out ReadOnlySequence<byte> payload)
+    {
+        (header, payload) = (default, default);
+        if (buffer.Length < Http2FrameHeader.Bytes)
+        {
+            return false;
+        }
+
+        Span<byte> start = stackalloc byte[Http2FrameHeader.Bytes];
+        buffer.Slice(0, start.Length).CopyTo(start);
+        header = Http2FrameHeader.Read(start);
+        if (header.Length > FrameBytesMax)
+        {
+            throw new Http2ConnectionException(Http2Error.FrameSize, $"a frame of {header.Length} bytes; the limit is {FrameBytesMax}");
+        }
+
+        if (buffer.Length - start.Length < header.Length)
+        {
+            return false;
+        }
+
+        payload = buffer.Slice(start.Length, header.Length);
+        buffer = buffer.Slice(payload.End);
+        return true;
+    }
+
+    private void Handle(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        if (!_isReady && header.Type != Http2FrameType.Settings)
+        {
+            throw Violation("the first frame is not SETTINGS");
+        }
+
+        if (_headers is { } open && (header.Type != Http2FrameType.Continuation || header.StreamId != open.StreamId))
+        {
+            throw Violation("another frame inside of headers");
+        }
+
+        switch (header.Type)
+        {
+            case Http2FrameType.Data:
+                OnData(header, payload);
+                break;
+            case Http2FrameType.Headers:
+                OnHeadersFrame(header, payload);
+                break;
+            case Http2FrameType.Continuation:
+                OnContinuation(header, payload);
+                break;
+            case Http2FrameType.WindowUpdate:
+                OnWindowUpdate(header, payload);
+                break;
+            case Http2FrameType.Settings:
+                OnSettings(header, payload.ToArray());
+                break;
+            case Http2FrameType.Ping:
+                OnPing(header, payload);
+                break;
+            case Http2FrameType.ResetStream:
+                OnResetStream(header, payload);
+                break;
+            case Http2FrameType.GoAway:
+                OnGoAwayFrame(header, payload.ToArray());
+                break;
+            case Http2FrameType.Priority:
+                OnPriority(header);
+                break;
+            case Http2FrameType.PushPromise:
+                throw Violation("a push was promised, which is switched off");
+            default:
+                OnDisturbed(); // an extension that we do not know
+                break;
+        }
+    }
+
+    /// <summary>The payload without its padding (RFC 9113, section 6.1).</summary>
+    private static ReadOnlySequence<byte> WithoutPadding(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        if (!header.Has(Http2Flags.Padded))
+        {
+            return payload;
+        }
+
+        if (payload.IsEmpty)
+        {
+            throw WrongSize(header.Type);
+        }
+
+        var padding = payload.FirstSpan[0];
+        return padding < payload.Length
+            ? payload.Slice(1, payload.Length - 1 - padding)
+            : throw Violation("padding longer than its frame");
+    }
+
+    private static uint ReadNumber(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        if (header.Length != sizeof(uint))
+        {
+            throw WrongSize(header.Type);
+        }
+
+        Span<byte> bytes = stackalloc byte[sizeof(uint)];
+        payload.CopyTo(bytes);
+        return BinaryPrimitives.ReadUInt32BigEndian(bytes);
+    }
+
+    private Http2Stream? Find(int streamId)
+    {
+        lock (_gate)
+        {
+            return IsIdle(streamId) ? throw Violation($"stream {streamId} is not open") : _streams.GetValueOrDefault(streamId);
+        }
+    }
+
+    private void OnData(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        var data = WithoutPadding(header, payload);
+        var isLast = header.Has(Http2Flags.EndStream);
+        if (data.IsEmpty && !isLast)
+        {
+            OnDisturbed();
+        }
+
+        var stream = Find(header.StreamId);
+        var error = Http2Error.None;
+        lock (_gate)
+        {
+            _receiveWindow -= header.Length;
+            if (_receiveWindow < 0)
+            {
+                throw new Http2ConnectionException(Http2Error.FlowControl, "more data than the connection's window allows");
+            }
+
+            if (stream is null || stream.State.IsClosed)
+            {
+                CreditConnection(header.Length); // sent before the peer knew that the stream is closed
+                stream = null;
+            }
+            else
+            {
+                error = Receive(stream.State, header.Length, (int)data.Length);
+            }
+        }
+
+        if (error != Http2Error.None)
+        {
+            FailStream(stream!, error, "more data than the stream allows");
+        }
+        else if (stream is not null)
+        {
+            stream.OnData(data);
+            if (isLast)
+            {
+                EndRemote(stream);
+            }
+        }
+        else
+        {
+            Flush();
+        }
+    }
+
+    /// <summary>Books a frame of data; under the lock.</summary>
+    private Http2Error Receive(Http2Stream.StreamState state, int frameBytes, int dataBytes)
+    {
+        state.ReceiveWindow -= frameBytes;
+        if (state.RemoteEnded || state.ReceiveWindow < 0)
+        {
+            CreditConnection(frameBytes);
+            return state.RemoteEnded ? Http2Error.StreamClosed : Http2Error.FlowControl;
+        }
+
+        var padding = frameBytes - dataBytes;
+        CreditConnection(padding);
+        state.Read += padding;
+        state.Held += dataBytes;
+        return Http2Error.None;
+    }
+
+    private void OnHeadersFrame(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        if (header.StreamId == 0)
+        {
+            throw Violation("headers without a stream");
+        }
+
+        var block = WithoutPadding(header, payload);
+        if (header.Has(Http2Flags.Priority))
+        {
+            block = block.Length >= PriorityBytes ? block.Slice(PriorityBytes) : throw WrongSize(header.Type);
+        }
+
+        _headers = header;
+        AddToBlock(header, block);
+    }
+
+    private void OnContinuation(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        if (_headers is null)
+        {
+            throw Violation("CONTINUATION without HEADERS");
+        }
+
+        if (payload.IsEmpty)
+        {
+            OnDisturbed();
+        }
+
+        AddToBlock(header, payload);
+    }
+
+    private void AddToBlock(Http2FrameHeader header, in ReadOnlySequence<byte> piece)
+    {
+        if (_headerBlock.WrittenCount + piece.Length > HeaderBytesMax)
+        {
+            throw new Http2ConnectionException(Http2Error.EnhanceYourCalm, $"headers of more than {HeaderBytesMax} bytes");
+        }
+
+        foreach (var memory in piece)
+        {
+            _headerBlock.Write(memory.Span);
+        }
+
+        if (!header.Has(Http2Flags.EndHeaders))
+        {
+            return;
+        }
+
+        // Decoded in any case: the table of the two sides must stay the same.
+        var fields = _hpack.Decode(_headerBlock.WrittenSpan);
+        var isLast = _headers!.Value.Has(Http2Flags.EndStream);
+        _headerBlock.ResetWrittenCount();
+        _headers = null;
+        OnHeaders(header.StreamId, fields, isLast);
+    }
+
+    private void OnHeaders(int streamId, List<HeaderField> fields, bool isLast)
+    {
+        Http2Stream? stream;
+        lock (_gate)
+        {
+            stream = _streams.GetValueOrDefault(streamId);
+        }
+
+        if (stream is null)
+        {
+            OnUnknownHeaders(streamId, fields, isLast);
+        }
+        else if (stream.State.RemoteEnded)
+        {
+            FailStream(stream, Http2Error.StreamClosed, "headers after the end of the stream");
+        }
+        else
+        {
+            OnStreamHeaders(stream, fields, isLast);
+        }
+    }
+
+    private void OnWindowUpdate(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        var increment = ReadNumber(header, payload) & Http2FrameHeader.StreamIdMask;
+        if (header.StreamId == 0)
+        {
+            OnConnectionWindow(increment);
+            return;
+        }
+
+        if (Find(header.StreamId) is not { } stream)
+        {
+            OnDisturbed();
+            return;
+        }
+
+        long window;
+        lock (_gate)
+        {
+            window = stream.State.SendWindow += increment;
+        }
+
+        if (increment == 0)
+        {
+            FailStream(stream, Http2Error.Protocol, "a window that grows by nothing");
+        }
+        else if (window > WindowMax)
+        {
+            FailStream(stream, Http2Error.FlowControl, "the stream's window is too large");
+        }
+        else
+        {
+            WakeWriters();
+        }
+    }
+
+    private void OnConnectionWindow(long increment)
+    {
+        lock (_gate)
+        {
+            _sendWindow += increment;
+            if (increment == 0)
+            {
+                throw Violation("a window that grows by nothing");
+            }
+
+            if (_sendWindow > WindowMax)
+            {
+                throw new Http2ConnectionException(Http2Error.FlowControl, "the connection's window is too large");
+            }
+        }
+
+        WakeWriters();
+    }
+
+    private void OnSettings(Http2FrameHeader header, ReadOnlySpan<byte> payload)
+    {
+        if (header.StreamId != 0)
+        {
+            throw Violation("SETTINGS on a stream");
+        }
+
+        if (header.Has(Http2FrameHeader.Acknowledgement))
+        {
+            if (!payload.IsEmpty)
+            {
+                throw WrongSize(header.Type);
+            }
+
+            OnDisturbed();
+            return;
+        }
+
+        if (payload.Length % SettingBytes != 0)
+        {
+            throw WrongSize(header.Type);
+        }
+
+        OnDisturbed();
+        lock (_gate)
+        {
+            for (; !payload.IsEmpty; payload = payload[SettingBytes..])
+            {
+                Apply((Http2Setting)BinaryPrimitives.ReadUInt16BigEndian(payload), BinaryPrimitives.ReadUInt32BigEndian(payload[sizeof(ushort)..]));
+            }
+
+            AppendAnswer(Http2FrameType.Settings, []);
+        }
+
+        if (!_isReady)
+        {
+            _isReady = true;
+            OnReady();
+        }
+
+        Flush();
+        WakeWriters();
+        OnRoom();
+    }
+
+    /// <summary>Under the lock. What is not here does not concern us: our headers need no table and are small.</summary>
+    private void Apply(Http2Setting setting, uint value)
+    {
+        switch (setting)
+        {
+            case Http2Setting.EnablePush when value > 1:
+                throw Violation("a setting that is neither on nor off");
+            case Http2Setting.MaxConcurrentStreams:
+                PeerStreamsMax = (int)Math.Min(value, int.MaxValue);
+                break;
+            case Http2Setting.InitialWindowSize:
+                ResizeStreamWindows(value);
+                break;
+            case Http2Setting.MaxFrameSize:
+                const uint Least = 1 << 14;
+                const uint Most = (1 << 24) - 1;
+                _peerFrameMax = value is >= Least and <= Most ? (int)value : throw Violation("a frame size that is not allowed");
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void ResizeStreamWindows(uint value)
+    {
+        if (value > WindowMax)
+        {
+            throw new Http2ConnectionException(Http2Error.FlowControl, "a window that is too large");
+        }
+
+        var change = (int)value - _peerStreamWindow;
+        _peerStreamWindow = (int)value;
+        foreach (var stream in _streams.Values)
+        {
+            stream.State.SendWindow += change;
+            if (stream.State.SendWindow > WindowMax)
+            {
+                throw new Http2ConnectionException(Http2Error.FlowControl, "a stream's window is too large");
+            }
+        }
+    }
+
+    private void OnPing(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        const int PingBytes = 8;
+        if (header.StreamId != 0)
+        {
+            throw Violation("PING on a stream");
+        }
+
+        if (header.Length != PingBytes)
+        {
+            throw WrongSize(header.Type);
+        }
+
+        OnDisturbed();
+        if (header.Has(Http2FrameHeader.Acknowledgement))
+        {
+            return; // that something came is what counts
+        }
+
+        Span<byte> bytes = stackalloc byte[PingBytes];
+        payload.CopyTo(bytes);
+        lock (_gate)
+        {
+            AppendAnswer(Http2FrameType.Ping, bytes);
+        }
+
+        Flush();
+    }
+
+    private void OnResetStream(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
+    {
+        var error = (Http2Error)ReadNumber(header, payload);
+        OnDisturbed();
+        if (Find(header.StreamId) is { } stream)
+        {
+            FailStreams(candidate => candidate == stream, new Http2StreamException(error, $"the peer reset the stream: {error}"));
+        }
+    }
+
+    private void OnPriority(Http2FrameHeader header)
+    {
+        OnDisturbed();
+        if (header.StreamId == 0)
+        {
+            throw Violation("a priority without a stream");
+        }
+
+        if (header.Length != PriorityBytes)
+        {
+            throw WrongSize(header.Type);
+        }
+    }
+
+    private void OnGoAwayFrame(Http2FrameHeader header, ReadOnlySpan<byte> payload)
+    {
+        const int GoAwayBytes = 8;
+        if (header.StreamId != 0)
+        {
+            throw Violation("GOAWAY on a stream");
+        }
+
+        if (payload.Length < GoAwayBytes)
+        {
+            throw WrongSize(header.Type);
+        }
+
+        OnGoAway(
+            (int)(BinaryPrimitives.ReadUInt32BigEndian(payload) & Http2FrameHeader.StreamIdMask),
+            (Http2Error)BinaryPrimitives.ReadUInt32BigEndian(payload[4..]),
+            Encoding.ASCII.GetString(payload[GoAwayBytes..]));
+    }
+
+    /// <summary>Puts an answer that the peer makes us give into the buffer; under the lock.</summary>
+    private void AppendAnswer(Http2FrameType type, ReadOnlySpan<byte> payload)
+    {
+        if (_pending.WrittenCount > PendingMax)
+        {
+            throw new Http2ConnectionException(Http2Error.EnhanceYourCalm, "answers are asked for and not read");
+        }
+
+        AppendFrame(type, Http2FrameHeader.Acknowledgement, 0, payload);
+    }
+
+    /// <summary>Pings a connection that is silent, and ends one that does not answer.</summary>
+    private void KeepAlive()
+    {
+        var now = Time.GetTimestamp();
+        var silent = Time.GetElapsedTime(Volatile.Read(ref _lastReceived), now);
+        lock (_gate)
+        {
+            if (_failure is not null)
+            {
+                return;
+            }
+
+            if (_pingSent == 0 || Volatile.Read(ref _lastReceived) >= _pingSent)
+            {
+                _pingSent = 0;
+                if (silent >= Options.KeepAlivePingDelay && WantsKeepAlive)
+                {
+                    AppendFrame(Http2FrameType.Ping, Http2Flags.None, 0, stackalloc byte[8]);
+                    _pingSent = now;
+                }
+            }
+        }
+
+        if (_pingSent != 0 && Time.GetElapsedTime(_pingSent, now) >= Options.KeepAlivePingTimeout)
+        {
+            Abort(new IOException($"the peer has not answered a ping for {Options.KeepAlivePingTimeout.TotalSeconds:0.#} s"));
+            return;
+        }
+
+        Flush();
+        ScheduleKeepAlive();
+    }
+
+    /// <summary>Whether a silent connection is worth a ping; under the lock.</summary>
+    protected abstract bool WantsKeepAlive { get; }
+
+    private void ScheduleKeepAlive()
+    {
+        if (Options.KeepAlivePingDelay == Timeout.InfiniteTimeSpan)
+        {
+            return;
+        }
+
+        var left = _pingSent != 0
+            ? Options.KeepAlivePingTimeout - Time.GetElapsedTime(_pingSent)
+            : Options.KeepAlivePingDelay - Time.GetElapsedTime(Volatile.Read(ref _lastReceived));
+        var least = TimeSpan.FromMilliseconds(50);
+        try
+        {
+            _keepAlive.Change(left > least ? left : WantsKeepAlive ? least : Options.KeepAlivePingDelay, Timeout.InfiniteTimeSpan);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The connection has just been closed.
+        }
+    }
+}
