@@ -2,6 +2,9 @@ using Fabric.Cli.Frame;
 using Fabric.Runtime;
 using Fabric.Runtime.Processes;
 
+// What a socket brings is handled on the thread that saw it; nothing here blocks one. Read when the first socket is made.
+Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
+
 return await new FabricCommandLine(new CliContext
 {
     Out = Console.Out,

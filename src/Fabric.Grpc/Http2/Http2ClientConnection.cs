@@ -36,6 +36,8 @@ internal sealed class Http2ClientConnection : Http2Connection
 
     protected override bool WantsKeepAlive => StreamCount > 0;
 
+    protected override bool MayAskForPush => false;
+
     /// <summary>Opens a stream and sends its headers, once the server lets us have one more.</summary>
     /// <exception cref="IOException">The connection is over.</exception>
     public async Task<Http2Stream> OpenAsync(IReadOnlyList<HeaderField> fields, CancellationToken cancellationToken)
@@ -133,40 +135,23 @@ internal sealed class Http2ClientConnection : Http2Connection
         }
     }
 
-    protected override void OnStreamHeaders(Http2Stream stream, IReadOnlyList<HeaderField> fields, bool isLast)
+    protected override void OnFirstHeaders(Http2Stream stream, IReadOnlyList<HeaderField> fields, bool isLast)
     {
-        if (stream.Headers.IsCompleted)
-        {
-            if (!isLast)
-            {
-                FailStream(stream, Http2Error.Protocol, "headers inside of a response");
-                return;
-            }
-
-            stream.OnTrailers(fields);
-        }
-        else if (fields is not [(":status", { Length: 3 } status), ..])
+        if (fields is not [(":status", { Length: 3 } status), ..])
         {
             FailStream(stream, Http2Error.Protocol, "a response without a status");
-            return;
         }
-        else if (status[0] == '1')
-        {
-            if (isLast)
-            {
-                FailStream(stream, Http2Error.Protocol, "a response that is no final one");
-            }
-
-            return;
-        }
-        else
+        else if (status[0] != '1')
         {
             stream.OnHeaders(fields);
+            if (isLast)
+            {
+                EndRemote(stream);
+            }
         }
-
-        if (isLast)
+        else if (isLast)
         {
-            EndRemote(stream);
+            FailStream(stream, Http2Error.Protocol, "a response that is no final one");
         }
     }
 }

@@ -28,6 +28,9 @@ internal abstract partial class Http2Connection
     /// <summary>What the peer must say before its first frame.</summary>
     protected virtual ReadOnlyMemory<byte> ExpectedPreface => default;
 
+    /// <summary>Whether the peer may switch pushes on, which is nothing to us.</summary>
+    protected abstract bool MayAskForPush { get; }
+
     /// <summary>Streams that the peer lets us have at a time; under the lock.</summary>
     protected int PeerStreamsMax { get; private set; } = int.MaxValue;
 
@@ -236,13 +239,13 @@ internal abstract partial class Http2Connection
             }
             else
             {
-                error = Receive(stream.State, header.Length, (int)data.Length);
+                error = Receive(stream, header.Length, (int)data.Length);
             }
         }
 
         if (error != Http2Error.None)
         {
-            FailStream(stream!, error, "more data than the stream allows");
+            FailStream(stream!, error, "data that the stream does not allow");
         }
         else if (stream is not null)
         {
@@ -252,27 +255,30 @@ internal abstract partial class Http2Connection
                 EndRemote(stream);
             }
         }
-        else
-        {
-            Flush();
-        }
+
+        Flush();
     }
 
     /// <summary>Books a frame of data; under the lock.</summary>
-    private Http2Error Receive(Http2Stream.StreamState state, int frameBytes, int dataBytes)
+    private Http2Error Receive(Http2Stream stream, int frameBytes, int dataBytes)
     {
+        var state = stream.State;
         state.ReceiveWindow -= frameBytes;
-        if (state.RemoteEnded || state.ReceiveWindow < 0)
+        var error = state.RemoteEnded ? Http2Error.StreamClosed
+            : !stream.Headers.IsCompleted ? Http2Error.Protocol
+            : state.ReceiveWindow < 0 ? Http2Error.FlowControl
+            : Http2Error.None;
+        if (error == Http2Error.None)
+        {
+            state.Held += dataBytes;
+            CreditStream(stream, frameBytes - dataBytes);
+        }
+        else
         {
             CreditConnection(frameBytes);
-            return state.RemoteEnded ? Http2Error.StreamClosed : Http2Error.FlowControl;
         }
 
-        var padding = frameBytes - dataBytes;
-        CreditConnection(padding);
-        state.Read += padding;
-        state.Held += dataBytes;
-        return Http2Error.None;
+        return error;
     }
 
     private void OnHeadersFrame(Http2FrameHeader header, in ReadOnlySequence<byte> payload)
@@ -348,9 +354,18 @@ internal abstract partial class Http2Connection
         {
             FailStream(stream, Http2Error.StreamClosed, "headers after the end of the stream");
         }
+        else if (!stream.Headers.IsCompleted)
+        {
+            OnFirstHeaders(stream, fields, isLast);
+        }
+        else if (isLast && !fields.Exists(field => field.Name.StartsWith(':')))
+        {
+            stream.OnTrailers(fields);
+            EndRemote(stream);
+        }
         else
         {
-            OnStreamHeaders(stream, fields, isLast);
+            FailStream(stream, Http2Error.Protocol, "second headers that are no trailers");
         }
     }
 
@@ -458,8 +473,8 @@ internal abstract partial class Http2Connection
     {
         switch (setting)
         {
-            case Http2Setting.EnablePush when value > 1:
-                throw Violation("a setting that is neither on nor off");
+            case Http2Setting.EnablePush when value > (MayAskForPush ? 1 : 0):
+                throw Violation("pushes are neither on nor off, or are on where they cannot be");
             case Http2Setting.MaxConcurrentStreams:
                 PeerStreamsMax = (int)Math.Min(value, int.MaxValue);
                 break;

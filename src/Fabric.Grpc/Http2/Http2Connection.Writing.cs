@@ -146,21 +146,13 @@ internal abstract partial class Http2Connection
     {
         lock (_gate)
         {
-            var state = stream.State;
-            if (state.IsClosed || bytes == 0)
+            if (stream.State.IsClosed || bytes == 0)
             {
                 return;
             }
 
-            state.Held -= bytes;
-            state.Read += bytes;
-            CreditConnection(bytes);
-            if (!state.RemoteEnded && state.Read >= Options.StreamWindowBytes / 2)
-            {
-                AppendNumber(Http2FrameType.WindowUpdate, stream.Id, (uint)state.Read);
-                state.ReceiveWindow += state.Read;
-                state.Read = 0;
-            }
+            stream.State.Held -= bytes;
+            CreditStream(stream, bytes);
         }
 
         Flush();
@@ -267,6 +259,20 @@ internal abstract partial class Http2Connection
         }
 
         return taken;
+    }
+
+    /// <summary>Gives room back to the peer, in the stream and in the connection; under the lock.</summary>
+    private void CreditStream(Http2Stream stream, long bytes)
+    {
+        var state = stream.State;
+        state.Read += bytes;
+        CreditConnection(bytes);
+        if (!state.RemoteEnded && state.Read >= Options.StreamWindowBytes / 2)
+        {
+            AppendNumber(Http2FrameType.WindowUpdate, stream.Id, (uint)state.Read);
+            state.ReceiveWindow += state.Read;
+            state.Read = 0;
+        }
     }
 
     /// <summary>Gives room back to the peer, in all of the connection; under the lock.</summary>

@@ -135,8 +135,8 @@ internal abstract partial class Http2Connection
     /// <summary>Headers of a stream that is not open. Called in the loop.</summary>
     protected abstract void OnUnknownHeaders(int streamId, IReadOnlyList<HeaderField> fields, bool isLast);
 
-    /// <summary>Headers of an open stream. Called in the loop.</summary>
-    protected abstract void OnStreamHeaders(Http2Stream stream, IReadOnlyList<HeaderField> fields, bool isLast);
+    /// <summary>The first headers of a stream that we have opened. Called in the loop.</summary>
+    protected abstract void OnFirstHeaders(Http2Stream stream, IReadOnlyList<HeaderField> fields, bool isLast);
 
     /// <summary>Whether no frame may name the stream yet; under the lock.</summary>
     protected abstract bool IsIdle(int streamId);

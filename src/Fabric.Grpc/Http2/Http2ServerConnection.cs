@@ -9,7 +9,7 @@ internal sealed class Http2ServerConnection : Http2Connection
     private static readonly ReadOnlyMemory<byte> Preface = Encoding.ASCII.GetBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
     private readonly int _streamsMax;
-    private readonly Func<Http2Stream, IReadOnlyList<HeaderField>, Task> _serve;
+    private readonly Func<Http2Stream, Task> _serve;
     private int _lastPeerStream;
     private int _serving; // requests that run, also those whose stream is gone
     private bool _isStopping;
@@ -19,7 +19,7 @@ internal sealed class Http2ServerConnection : Http2Connection
     /// <param name="streamsMax">Requests at a time.</param>
     /// <param name="serve">Answers a request whose headers have come and are sound.</param>
     public Http2ServerConnection(
-        INetworkConnection network, Http2Options options, int streamsMax, Func<Http2Stream, IReadOnlyList<HeaderField>, Task> serve)
+        INetworkConnection network, Http2Options options, int streamsMax, Func<Http2Stream, Task> serve)
         : base(network, options)
     {
         (_streamsMax, _serve) = (streamsMax, serve);
@@ -31,6 +31,8 @@ internal sealed class Http2ServerConnection : Http2Connection
     protected override int LastPeerStream => _lastPeerStream;
 
     protected override bool WantsKeepAlive => true;
+
+    protected override bool MayAskForPush => true;
 
     /// <summary>Takes no further requests; the peer closes when it has its answers.</summary>
     public void Stop()
@@ -78,6 +80,7 @@ internal sealed class Http2ServerConnection : Http2Connection
             {
                 _serving++;
                 stream = Add(streamId);
+                stream.OnHeaders(fields);
             }
         }
 
@@ -93,26 +96,17 @@ internal sealed class Http2ServerConnection : Http2Connection
             EndRemote(stream);
         }
 
-        _ = Options.Runtime.Scheduler.Start($"request {streamId} of {Peer}", () => ServeAsync(stream, fields));
+        _ = Options.Runtime.Scheduler.Start($"request {streamId} of {Peer}", () => ServeAsync(stream));
     }
 
-    protected override void OnStreamHeaders(Http2Stream stream, IReadOnlyList<HeaderField> fields, bool isLast)
-    {
-        if (isLast)
-        {
-            EndRemote(stream);
-        }
-        else
-        {
-            FailStream(stream, Http2Error.Protocol, "headers inside of a request");
-        }
-    }
+    protected override void OnFirstHeaders(Http2Stream stream, IReadOnlyList<HeaderField> fields, bool isLast) =>
+        throw new InvalidOperationException("streams of a client begin with their headers");
 
-    private async Task ServeAsync(Http2Stream stream, IReadOnlyList<HeaderField> fields)
+    private async Task ServeAsync(Http2Stream stream)
     {
         try
         {
-            await _serve(stream, fields).ConfigureAwait(false);
+            await _serve(stream).ConfigureAwait(false);
         }
         finally
         {

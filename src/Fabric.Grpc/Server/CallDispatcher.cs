@@ -11,9 +11,9 @@ internal sealed class CallDispatcher(
     ILogger logger,
     CancellationToken stopping)
 {
-    public async Task DispatchAsync(Http2Stream stream, IReadOnlyList<HeaderField> headers, string peer)
+    public async Task DispatchAsync(Http2Stream stream, string peer)
     {
-        var request = new Request(headers);
+        var request = new Request(await stream.Headers);
         if (request.Method != "POST")
         {
             stream.WriteHeaders([new HeaderField(":status", "405"), new HeaderField("allow", "POST")], isLast: true);

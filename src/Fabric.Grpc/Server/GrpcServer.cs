@@ -147,7 +147,7 @@ public sealed class GrpcServer : IAsyncDisposable
                     KeepAlivePingTimeout = _options.KeepAlivePingTimeout,
                 },
                 _options.CallsPerConnectionMax,
-                (stream, headers) => _dispatcher.DispatchAsync(stream, headers, network.RemoteEndPoint));
+                stream => _dispatcher.DispatchAsync(stream, network.RemoteEndPoint));
             _connections.Add(
                 connection, _options.Runtime.Scheduler.Start($"gRPC connection {network.RemoteEndPoint}", () => RunAsync(connection)));
             return true;

@@ -2,7 +2,7 @@ namespace Fabric.Store.Journal;
 
 /// <summary>
 /// Who is told how a journal gets on: replication. Called by the journal's own threads, never under its lock; must be quick and
-/// must not throw.
+/// must not throw. <see cref="OnSealed"/> is called by appenders too, and may come late: after a later one, or after the batch is durable.
 /// </summary>
 public interface IJournalObserver
 {

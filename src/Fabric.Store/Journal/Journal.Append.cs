@@ -54,19 +54,15 @@ public sealed partial class Journal
         // The body is checksummed before the lock; what depends on the position takes a few instructions inside it.
         var state = Checksum.Append(Checksum.Append(Checksum.Start, head), tail);
         AppendedRecord appended;
-        bool wake;
+        Position? sealedTo;
         lock (_gate)
         {
             ThrowIfNotMaster();
-            wake = _end == _sealed;
             appended = AppendUnderLock(kind, flags, head, tail, state);
+            sealedTo = HandToIdleWriter();
         }
 
-        if (wake)
-        {
-            _writerWake.Set(); // the writer looks again after each batch, so only the first record of one needs to wake it
-        }
-
+        OnHanded(sealedTo);
         return appended;
     }
 
@@ -82,6 +78,7 @@ public sealed partial class Journal
         }
 
         var appended = new AppendedRecord[records.Count];
+        Position? sealedTo;
         lock (_gate)
         {
             ThrowIfNotMaster();
@@ -90,9 +87,11 @@ public sealed partial class Journal
                 var record = records[i];
                 appended[i] = AppendUnderLock(record.Kind, record.Flags, record.Body.Span, default, states[i]);
             }
+
+            sealedTo = HandToIdleWriter();
         }
 
-        _writerWake.Set();
+        OnHanded(sealedTo);
         return appended;
     }
 

@@ -8,9 +8,22 @@ namespace Fabric.Store.Journal;
 /// </summary>
 public sealed partial class Journal
 {
+    /// <summary>A batch no larger is copied once, to be written together with its mark.</summary>
+    private const int SmallBatchBytes = 16 * 1024;
+
+    /// <summary>How long after a batch its mark is renewed.</summary>
+    private static readonly TimeSpan MarkDelay = TimeSpan.FromMilliseconds(20);
+
     private Segment _current; // owned by the writer
     private CutRequest? _cutRequest; // guarded by _gate
+    private bool _writerIsIdle; // guarded by _gate: it has looked, and there was nothing
+    private (Position From, Position To)? _handed; // guarded by _gate: sealed by an appender for an idle writer
     private long _cuts; // how often the tail was cut; readers look at it after they have copied
+
+    private readonly byte[] _smallBatch = new byte[SmallBatchBytes]; // owned by the writer
+    private Position _marked; // owned by the writer: what the newest mark calls synced
+    private bool _markIsAwaited; // owned by the writer
+    private volatile bool _markIsDue;
 
     private sealed record CutRequest(Position End, TaskCompletionSource Done);
 
@@ -85,7 +98,7 @@ public sealed partial class Journal
             {
                 await _writerWake.WaitAsync();
                 var closing = _closing; // nothing is appended after it was set, so what is sealed below is all
-                while (_failure is null && SealBatch() is var (from, to))
+                while (_failure is null && NextBatch() is var (from, to))
                 {
                     WriteBatch(from, to);
                 }
@@ -93,7 +106,7 @@ public sealed partial class Journal
                 if (_failure is null)
                 {
                     CutTail();
-                    MarkSynced(closing);
+                    MarkSometime(closing);
                 }
 
                 if (closing)
@@ -108,35 +121,105 @@ public sealed partial class Journal
         }
     }
 
-    /// <summary>Takes the next batch: the oldest full one, otherwise what there is.</summary>
-    private (Position From, Position To)? SealBatch()
+    /// <summary>Takes the next batch: the one that an appender has sealed, otherwise what there is, of which the observer is told.</summary>
+    private (Position From, Position To)? NextBatch()
     {
+        (Position From, Position To) batch;
         lock (_gate)
         {
+            if (_handed is { } handed)
+            {
+                _handed = null;
+                return handed;
+            }
+
             if (_sealed == _end)
             {
+                _writerIsIdle = true;
                 return null;
             }
 
-            var from = _sealed;
-            if (!_fullBatches.TryDequeue(out var to))
-            {
-                to = _batchStart = _end;
-            }
-
-            Volatile.Write(ref _sealed, to);
-            return (new Position(from), new Position(to));
+            _writerIsIdle = false;
+            batch = Seal();
         }
+
+        _observer.OnSealed(batch.To); // the slaves sync it while we do
+        return batch;
+    }
+
+    /// <summary>
+    /// Seals a batch for a writer that has nothing to do, so that the slaves get it one change of threads earlier. While the writer is at work, it seals what
+    /// has gathered when it is done. Under the lock.
+    /// </summary>
+    /// <returns>Where the batch ends, for <see cref="OnHanded"/>; null when the writer is at work.</returns>
+    private Position? HandToIdleWriter()
+    {
+        if (!_writerIsIdle)
+        {
+            return null;
+        }
+
+        _writerIsIdle = false;
+        _handed = Seal();
+        return _handed.Value.To;
+    }
+
+    private void OnHanded(Position? sealedTo)
+    {
+        if (sealedTo is { } to)
+        {
+            _writerWake.Set();
+            _observer.OnSealed(to);
+        }
+    }
+
+    /// <summary>The oldest full batch, otherwise what there is; under the lock.</summary>
+    private (Position From, Position To) Seal()
+    {
+        var from = _sealed;
+        if (!_fullBatches.TryDequeue(out var to))
+        {
+            to = _batchStart = _end;
+        }
+
+        Volatile.Write(ref _sealed, to);
+        return (new Position(from), new Position(to));
     }
 
     private void WriteBatch(Position from, Position to)
     {
-        _observer.OnSealed(to); // the slaves sync it while we do
         if (to - _current.First > _current.Capacity)
         {
             Roll(from, to - from);
         }
 
+        var mark = new SyncMark(to, from, Position.Min(Committed, from), Closed: false);
+        if (to - from <= SmallBatchBytes - SyncMark.Bytes)
+        {
+            WriteAtOnce(from, to, mark);
+        }
+        else
+        {
+            WriteInPieces(from, to, mark);
+        }
+
+        _current.File!.Sync();
+        _marked = from;
+        OnWritten(to);
+    }
+
+    /// <summary>One system call for records and mark.</summary>
+    private void WriteAtOnce(Position from, Position to, SyncMark mark)
+    {
+        var bytes = _smallBatch.AsSpan(0, (int)(to - from) + SyncMark.Bytes);
+        var records = bytes[..^SyncMark.Bytes];
+        CopyFromTail(from, records);
+        mark.Write(bytes[records.Length..]);
+        _current.File!.Write(bytes, _current.OffsetOf(from));
+    }
+
+    private void WriteInPieces(Position from, Position to, SyncMark mark)
+    {
         for (var at = from; at < to;)
         {
             var piece = _tail.Piece(at, to - at);
@@ -144,9 +227,7 @@ public sealed partial class Journal
             at += piece.Length;
         }
 
-        SegmentFiles.WriteMark(_current, new SyncMark(to, from, Position.Min(Committed, from), Closed: false));
-        _current.File!.Sync();
-        OnWritten(to);
+        SegmentFiles.WriteMark(_current, mark);
     }
 
     private void OnWritten(Position to)
@@ -185,13 +266,34 @@ public sealed partial class Journal
         _keeperWake.Set();
     }
 
+    /// <summary>Has the mark renewed soon after a batch, but not after each: that would hold up the next one.</summary>
+    private void MarkSometime(bool closing)
+    {
+        if (closing || _markIsDue)
+        {
+            _markIsDue = _markIsAwaited = false;
+            MarkSynced(closing);
+        }
+        else if (_marked < Durable && !_markIsAwaited)
+        {
+            _markIsAwaited = true;
+            _markTimer.Change(MarkDelay, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private void OnMarkDue()
+    {
+        _markIsDue = true;
+        _writerWake.Set();
+    }
+
     /// <summary>
     /// Notes, unsynced, that everything written is synced: after a crash of the process alone, recovery then knows every
     /// record to have been on disk.
     /// </summary>
     private void MarkSynced(bool closing)
     {
-        var end = Durable;
+        var end = _marked = Durable;
         SegmentFiles.WriteMark(_current, new SyncMark(end, end, Position.Min(Committed, end), closing));
         if (closing)
         {
@@ -209,9 +311,9 @@ public sealed partial class Journal
         lock (_gate)
         {
             request = _cutRequest;
-            if (request is null)
+            if (request is null || _durable != _end)
             {
-                return;
+                return; // what was appended before the request is written first
             }
 
             ForgetTail(request.End);

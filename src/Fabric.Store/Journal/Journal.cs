@@ -18,7 +18,7 @@ namespace Fabric.Store.Journal;
 /// </para>
 /// <para>
 /// Three loops of its own. The <i>writer</i> seals what was appended, writes and syncs it, one batch after the other; what arrives during
-/// one sync is the next batch. The <i>applier</i> feeds committed records to the state machine. The <i>keeper</i> finishes checkpoints, cleans,
+/// one sync is the next batch; what an idle writer is to write has been sealed by its appender. The <i>applier</i> feeds committed records to the state machine. The <i>keeper</i> finishes checkpoints, cleans,
 /// and prepares spare segments. All state below is guarded by one short lock (<c>_gate</c>), held for copying a record at most; positions
 /// are published with it and read without.
 /// </para>
@@ -41,6 +41,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     private readonly AsyncSignal _writerWake = new();
     private readonly AsyncSignal _applierWake = new();
     private readonly AsyncSignal _keeperWake = new();
+    private readonly ITimer _markTimer;
     private readonly List<(Position Position, TaskCompletionSource Done)> _durableWaiters = [];
     private readonly List<TaskCompletionSource> _roomWaiters = [];
 
@@ -80,6 +81,8 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _systemRecords = [.. recovered.SystemRecords];
         _tail = new TailMemory(recovered.End, options.TailBytes);
         _current = _segments.All[^1];
+        _marked = recovered.End;
+        _markTimer = runtime.Time.CreateTimer(_ => OnMarkDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <inheritdoc/>
@@ -178,6 +181,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         await _applying;
         _keeperWake.Set();
         await _keeping;
+        await _markTimer.DisposeAsync();
         CloseFiles();
     }
 
