@@ -12,7 +12,10 @@ public interface IConnectionSink
     /// There may be deliveries to take, or <see cref="BrokerConnection.Confirmed"/> has moved. Set a signal for the connection's
     /// writer; wake-ups coalesce.
     /// </summary>
-    void Wake();
+    /// <param name="here">
+    /// There are confirmations only, for nobody else, so the writer may go on inside this call: a change of threads less for a lone producer.
+    /// </param>
+    void Wake(bool here);
 
     /// <summary>
     /// The broker has dropped the connection because a newcomer took its place. Close the transport without another answer.

@@ -69,14 +69,14 @@ public sealed partial class Replica
         }
     }
 
-    void IJournalObserver.OnSealed(Position end)
+    void IJournalObserver.OnSealed(Position end, bool here)
     {
         if (_lead is not { } lead)
         {
             return;
         }
 
-        lead.Wake();
+        lead.Wake(here);
         if (!_options.Sync.HasFlag(SyncPolicy.LocalDisk))
         {
             Count(lead);

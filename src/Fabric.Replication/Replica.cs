@@ -203,7 +203,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     {
         if (_lead is { } lead)
         {
-            lead.Wake();
+            lead.Wake(here: false);
             var (slaves, everywhere) = lead.Progress();
             _journal.SetRetention(everywhere);
             _registryWriter.Report(lead.Epoch, slaves, _journal.End, Now);

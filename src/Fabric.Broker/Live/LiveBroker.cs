@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Fabric.Broker.Index;
 using Fabric.Runtime;
 using Fabric.Store.Journal;
@@ -80,6 +81,9 @@ internal sealed partial class LiveBroker
     /// <summary>Connections to wake when the lock is given up.</summary>
     public List<BrokerConnection>? Wakes { get; set; }
 
+    /// <summary>The turn only shows what has been applied.</summary>
+    public bool IsFlushing { get; set; }
+
     /// <summary>Connections whose transports are to be closed when the lock is given up; without a reason they are only held.</summary>
     public List<(BrokerConnection Connection, string? Reason)>? Closes { get; set; }
 
@@ -96,6 +100,7 @@ internal sealed partial class LiveBroker
             return;
         }
 
+        IsFlushing = true;
         Confirmed = applied.Value;
         foreach (var queue in _applied)
         {
@@ -226,8 +231,8 @@ internal sealed record BrokerSurroundings(
     FabricRuntime Runtime, BrokerOptions Options, IPayloadEditor Payloads, EventQueue Events, ILogger Logger);
 
 /// <summary>
-/// One possession of the broker's lock. Its end dispatches, gives up the lock, and only then wakes writers, closes
-/// transports and tells the events of the turn.
+/// One possession of the broker's lock. Its end dispatches, gives up the lock, and only then announces what it
+/// appended, wakes writers, closes transports and tells the events of the turn.
 /// </summary>
 internal readonly ref struct Turn
 {
@@ -242,12 +247,15 @@ internal readonly ref struct Turn
     public void Dispose()
     {
         List<BrokerConnection>? wakes = null;
+        var here = false;
         List<(BrokerConnection Connection, string? Reason)>? closes = null;
         try
         {
             _broker.Settle();
             (wakes, _broker.Wakes) = (_broker.Wakes, null);
             (closes, _broker.Closes) = (_broker.Closes, null);
+            here = _broker.IsFlushing && wakes is [{ Consumers.Count: 0 }];
+            _broker.IsFlushing = false;
             if (wakes is not null)
             {
                 foreach (var connection in wakes)
@@ -261,9 +269,11 @@ internal readonly ref struct Turn
             _broker.Gate.Exit();
         }
 
+        Debug.Assert(!_broker.Gate.IsHeldByCurrentThread, "a turn inside of a turn");
+        _broker.Journal.Announce();
         if (wakes is not null)
         {
-            Wake(wakes);
+            Wake(wakes, here);
         }
 
         if (closes is not null)
@@ -284,11 +294,11 @@ internal readonly ref struct Turn
         _broker.Events.Drain();
     }
 
-    private void Wake(List<BrokerConnection> connections)
+    private void Wake(List<BrokerConnection> connections, bool here)
     {
         foreach (var connection in connections)
         {
-            connection.Sink.Wake();
+            connection.Sink.Wake(here);
         }
 
         connections.Clear();

@@ -167,6 +167,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
     /// <exception cref="FabricException">The connection is closed or lost for good.</exception>
     public void Send(OutgoingMessage message)
     {
+        OpenWireTransport? idle = null;
         lock (_gate)
         {
             EnsureStarted();
@@ -184,13 +185,17 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
 
             if (_inFlight < _inFlightMax && _waiting.Count == 0)
             {
-                Admit(message);
+                idle = _inFlight == 0 ? _transport : null;
+                Admit(message, wake: idle is null);
             }
             else
             {
                 _waiting.Enqueue(message);
             }
         }
+
+        // Alone on its way, it saves a change of threads; among others it is written with them.
+        idle?.WriteHere();
     }
 
     /// <summary>Sends a command and waits for its answer.</summary>
@@ -249,7 +254,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
         new(new ProducerId(Id.Value, ++_lastProducer, SessionValue), destination?.WireForm);
 
     /// <summary>Puts a message on the wire, or where the next connection finds it.</summary>
-    private void Admit(OutgoingMessage message)
+    private void Admit(OutgoingMessage message, bool wake = true)
     {
         _inFlight++;
         Enlist(message);
@@ -259,7 +264,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
         }
 
         Register(message.Producer);
-        Post(message);
+        Post(message, wake);
     }
 
     private void Register(ProducerCore producer)
@@ -279,7 +284,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
         _pending.Add(command.CommandId, command);
     }
 
-    private void Post(IDataStructure frame)
+    private void Post(IDataStructure frame, bool wake = true)
     {
         if (_transport is not null)
         {
@@ -289,7 +294,10 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
             }
 
             _outgoing.Enqueue(frame);
-            _transport.Wake();
+            if (wake)
+            {
+                _transport.Wake();
+            }
         }
     }
 

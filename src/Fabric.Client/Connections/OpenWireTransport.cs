@@ -155,6 +155,9 @@ internal sealed class OpenWireTransport : IAsyncDisposable
     /// <summary>Tells the writer that something is waiting.</summary>
     public void Wake() => _wake.Set();
 
+    /// <summary>Writes what is waiting on the caller's thread, unless the writer is at work. The caller holds no lock.</summary>
+    public void WriteHere() => _wake.Set(inline: true);
+
     /// <summary>Ends the connection at once, for this reason.</summary>
     public void Abort(Exception cause)
     {

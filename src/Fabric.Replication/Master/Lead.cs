@@ -12,7 +12,7 @@ internal sealed class Lead : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly CommitTracker _tracker;
-    private readonly List<AsyncSignal> _streams = [];
+    private AsyncSignal[] _streams = []; // replaced under the lock, read without it
     private readonly CancellationTokenSource _ended = new();
     private ReplicaId? _handOverTo;
     private int _epochCommitted;
@@ -81,7 +81,7 @@ internal sealed class Lead : IDisposable
     {
         lock (_gate)
         {
-            _streams.Add(stream);
+            _streams = [.. _streams, stream];
         }
     }
 
@@ -89,7 +89,7 @@ internal sealed class Lead : IDisposable
     {
         lock (_gate)
         {
-            _streams.Remove(stream);
+            _streams = [.. _streams.Where(other => other != stream)];
             if (newest)
             {
                 _tracker.OnDetached(slave);
@@ -98,14 +98,12 @@ internal sealed class Lead : IDisposable
     }
 
     /// <summary>Wakes all streams: there are bytes to send, or it is time for a heartbeat.</summary>
-    public void Wake()
+    /// <param name="here">They send a batch on the caller's thread, which holds no lock.</param>
+    public void Wake(bool here)
     {
-        lock (_gate)
+        foreach (var stream in Volatile.Read(ref _streams))
         {
-            foreach (var stream in _streams)
-            {
-                stream.Set();
-            }
+            stream.Set(here);
         }
     }
 
@@ -116,7 +114,7 @@ internal sealed class Lead : IDisposable
             _handOverTo = to;
         }
 
-        Wake();
+        Wake(here: false);
     }
 
     /// <summary>Whether this slave is to be told to take over; true once.</summary>

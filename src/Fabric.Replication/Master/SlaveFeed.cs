@@ -70,6 +70,10 @@ internal sealed class SlaveFeed(
                         cancellationToken);
                     from += count;
                     lastSent = clock();
+                    if (from < journal.Sealed)
+                    {
+                        await Task.Yield(); // to catch up is not for the thread that brought the news
+                    }
                 }
                 else if (lead.TakeHandOver(slave))
                 {

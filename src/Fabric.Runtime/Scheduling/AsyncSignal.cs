@@ -3,11 +3,11 @@ using System.Threading.Tasks.Sources;
 namespace Fabric.Runtime.Scheduling;
 
 /// <summary>
-/// A wake-up that coalesces: any number of <see cref="Set"/> before a wait give one wake-up. One waiter at a time, any
+/// A wake-up that coalesces: any number of <see cref="Set()"/> before a wait give one wake-up. One waiter at a time, any
 /// number of setters. The waiter looks at the state it cares about after each wake-up; the signal carries none.
 /// </summary>
 /// <param name="inline">
-/// The waiter goes on inside <see cref="Set"/>, on the setter's thread: one switch of threads less. Only for a waiter that never blocks, and setters
+/// The waiter goes on inside <see cref="Set()"/>, on the setter's thread: one switch of threads less. Only for a waiter that never blocks, and setters
 /// that hold no lock.
 /// </param>
 public sealed class AsyncSignal(bool inline = false) : IValueTaskSource
@@ -16,17 +16,21 @@ public sealed class AsyncSignal(bool inline = false) : IValueTaskSource
     private const int IsSet = 1;
     private const int Waiting = 2;
 
-    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = !inline };
+    private ManualResetValueTaskSourceCore<bool> _source;
     private int _state;
 
     /// <summary>Wakes the waiter, now or at its next wait.</summary>
-    public void Set()
+    public void Set() => Set(inline);
+
+    /// <summary>Wakes the waiter; this time it goes on inside this call, or on another thread, whatever the signal does otherwise.</summary>
+    public void Set(bool inline)
     {
         if (Interlocked.Exchange(ref _state, IsSet) != Waiting)
         {
             return;
         }
 
+        _source.RunContinuationsAsynchronously = !inline; // nobody else is here: one setter finds the waiter
         var context = inline ? SynchronizationContext.Current : null;
         if (context is null)
         {
@@ -46,7 +50,7 @@ public sealed class AsyncSignal(bool inline = false) : IValueTaskSource
         }
     }
 
-    /// <summary>Ends at the next <see cref="Set"/>, at once when one has happened since the last wait.</summary>
+    /// <summary>Ends at the next <see cref="Set()"/>, at once when one has happened since the last wait.</summary>
     public ValueTask WaitAsync()
     {
         _source.Reset();

@@ -6,6 +6,7 @@ using Fabric.Protocols.OpenWire;
 using Fabric.Protocols.OpenWire.Commands;
 using Fabric.Runtime.Network;
 using Fabric.Runtime.Scheduling;
+using Fabric.Store.Journal;
 using Fabric.Store;
 using Microsoft.Extensions.Logging;
 
@@ -83,8 +84,8 @@ internal sealed partial class OpenWireConnection : IConnectionSink
         }
     }
 
-    /// <summary>There is something for the writer, or the committed position has moved. Any thread; cheap.</summary>
-    public void Wake() => _wake.Set();
+    /// <summary>There is something for the writer, or the committed position has moved. Any thread; cheap unless it is here.</summary>
+    public void Wake(bool here) => _wake.Set(here);
 
     /// <summary>The broker ends this connection: another one took its place, say.</summary>
     public void Close(string reason)
@@ -152,7 +153,11 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             }
 
             input.AdvanceTo(_held ? buffer.End : buffer.Start, buffer.End);
-            _wake.Set();
+            if (_outbound?.IsReady(_connection?.Confirmed ?? Position.Zero) ?? false)
+            {
+                _wake.Set();
+            }
+
             if (result.IsCompleted || _endReason is not null)
             {
                 return;

@@ -58,6 +58,15 @@ internal sealed class Outbound(int version, bool stackTraceEnabled)
         }
     }
 
+    /// <summary>Whether something may be sent by now.</summary>
+    public bool IsReady(Position committed)
+    {
+        lock (_gate)
+        {
+            return !_frames.Written.IsEmpty || (_waiting.TryPeek(out var next) && next.After <= committed);
+        }
+    }
+
     /// <summary>Moves what may be sent by now into the output.</summary>
     /// <returns>Bytes moved.</returns>
     public int MoveTo(IBufferWriter<byte> output, Position committed)

@@ -30,6 +30,12 @@ public interface IJournal
     IReadOnlyList<AppendedRecord> AppendGroup(IReadOnlyList<PendingRecord> records);
 
     /// <summary>
+    /// Lets the slaves hear of what was appended now, on the caller's thread, which holds no lock. Without it they hear of it from the journal's writer, one
+    /// or two changes of threads later. Cheap when there is nothing to tell.
+    /// </summary>
+    void Announce();
+
+    /// <summary>
     /// Copies a part of a record's body, from memory when it is recent and from the segment file otherwise.
     /// The position must be one that was applied and is still live.
     /// </summary>

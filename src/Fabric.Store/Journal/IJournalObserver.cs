@@ -2,7 +2,8 @@ namespace Fabric.Store.Journal;
 
 /// <summary>
 /// Who is told how a journal gets on: replication. Called by the journal's own threads, never under its lock; must be quick and
-/// must not throw. <see cref="OnSealed"/> is called by appenders too, and may come late: after a later one, or after the batch is durable.
+/// must not throw. <see cref="OnSealed"/> is also called by who calls
+/// <see cref="Journal.Announce"/>, and may come late: after a later one, or after the batch is durable.
 /// </summary>
 public interface IJournalObserver
 {
@@ -11,7 +12,8 @@ public interface IJournalObserver
     /// the slaves while the local disk syncs.
     /// </summary>
     /// <param name="end">Where the batch ends.</param>
-    void OnSealed(Position end);
+    /// <param name="here">The caller can spare the time to send it itself; otherwise it is the journal's writer.</param>
+    void OnSealed(Position end, bool here);
 
     /// <summary>Everything before the position survives a power loss.</summary>
     void OnDurable(Position durable);

@@ -54,15 +54,19 @@ public sealed partial class Journal
         // The body is checksummed before the lock; what depends on the position takes a few instructions inside it.
         var state = Checksum.Append(Checksum.Append(Checksum.Start, head), tail);
         AppendedRecord appended;
-        Position? sealedTo;
+        bool wake;
         lock (_gate)
         {
             ThrowIfNotMaster();
             appended = AppendUnderLock(kind, flags, head, tail, state);
-            sealedTo = HandToIdleWriter();
+            wake = HandToIdleWriter();
         }
 
-        OnHanded(sealedTo);
+        if (wake)
+        {
+            _writerWake.Set();
+        }
+
         return appended;
     }
 
@@ -78,7 +82,7 @@ public sealed partial class Journal
         }
 
         var appended = new AppendedRecord[records.Count];
-        Position? sealedTo;
+        bool wake;
         lock (_gate)
         {
             ThrowIfNotMaster();
@@ -88,11 +92,24 @@ public sealed partial class Journal
                 appended[i] = AppendUnderLock(record.Kind, record.Flags, record.Body.Span, default, states[i]);
             }
 
-            sealedTo = HandToIdleWriter();
+            wake = HandToIdleWriter();
         }
 
-        OnHanded(sealedTo);
+        if (wake)
+        {
+            _writerWake.Set();
+        }
+
         return appended;
+    }
+
+    /// <inheritdoc/>
+    public void Announce()
+    {
+        if (Volatile.Read(ref _unannounced) != 0)
+        {
+            TellSealed(here: true);
+        }
     }
 
     /// <inheritdoc/>

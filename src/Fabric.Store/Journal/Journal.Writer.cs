@@ -18,6 +18,7 @@ public sealed partial class Journal
     private CutRequest? _cutRequest; // guarded by _gate
     private bool _writerIsIdle; // guarded by _gate: it has looked, and there was nothing
     private (Position From, Position To)? _handed; // guarded by _gate: sealed by an appender for an idle writer
+    private long _unannounced; // guarded by _gate: sealed, and the observer does not know; 0 when there is nothing
     private long _cuts; // how often the tail was cut; readers look at it after they have copied
 
     private readonly byte[] _smallBatch = new byte[SmallBatchBytes]; // owned by the writer
@@ -121,55 +122,56 @@ public sealed partial class Journal
         }
     }
 
-    /// <summary>Takes the next batch: the one that an appender has sealed, otherwise what there is, of which the observer is told.</summary>
+    /// <summary>Takes the next batch: the one that an appender has sealed, otherwise what there is.</summary>
     private (Position From, Position To)? NextBatch()
     {
         (Position From, Position To) batch;
         lock (_gate)
         {
-            if (_handed is { } handed)
-            {
-                _handed = null;
-                return handed;
-            }
-
-            if (_sealed == _end)
+            if (_handed is null && _sealed == _end)
             {
                 _writerIsIdle = true;
                 return null;
             }
 
             _writerIsIdle = false;
-            batch = Seal();
+            batch = _handed ?? Seal();
+            _handed = null;
         }
 
-        _observer.OnSealed(batch.To); // the slaves sync it while we do
+        TellSealed(here: false); // the slaves sync it while we do
         return batch;
     }
 
     /// <summary>
-    /// Seals a batch for a writer that has nothing to do, so that the slaves get it one change of threads earlier. While the writer is at work, it seals what
-    /// has gathered when it is done. Under the lock.
+    /// Seals a batch for a writer that has nothing to do, so that the appender can announce it. While the writer is at work, it seals what has gathered when
+    /// it is done. Under the lock.
     /// </summary>
-    /// <returns>Where the batch ends, for <see cref="OnHanded"/>; null when the writer is at work.</returns>
-    private Position? HandToIdleWriter()
+    /// <returns>Whether the writer is to be woken.</returns>
+    private bool HandToIdleWriter()
     {
         if (!_writerIsIdle)
         {
-            return null;
+            return false;
         }
 
         _writerIsIdle = false;
         _handed = Seal();
-        return _handed.Value.To;
+        return true;
     }
 
-    private void OnHanded(Position? sealedTo)
+    /// <summary>Tells the observer what has been sealed, unless somebody has.</summary>
+    private void TellSealed(bool here)
     {
-        if (sealedTo is { } to)
+        long to;
+        lock (_gate)
         {
-            _writerWake.Set();
-            _observer.OnSealed(to);
+            (to, _unannounced) = (_unannounced, 0);
+        }
+
+        if (to != 0)
+        {
+            _observer.OnSealed(new Position(to), here);
         }
     }
 
@@ -183,6 +185,7 @@ public sealed partial class Journal
         }
 
         Volatile.Write(ref _sealed, to);
+        Volatile.Write(ref _unannounced, to);
         return (new Position(from), new Position(to));
     }
 

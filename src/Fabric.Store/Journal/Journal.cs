@@ -18,7 +18,7 @@ namespace Fabric.Store.Journal;
 /// </para>
 /// <para>
 /// Three loops of its own. The <i>writer</i> seals what was appended, writes and syncs it, one batch after the other; what arrives during
-/// one sync is the next batch; what an idle writer is to write has been sealed by its appender. The <i>applier</i> feeds committed records to the state machine. The <i>keeper</i> finishes checkpoints, cleans,
+/// one sync is the next batch; what an idle writer is to write has been sealed by its appender, which may announce it. The <i>applier</i> feeds committed records to the state machine. The <i>keeper</i> finishes checkpoints, cleans,
 /// and prepares spare segments. All state below is guarded by one short lock (<c>_gate</c>), held for copying a record at most; positions
 /// are published with it and read without.
 /// </para>

@@ -48,7 +48,7 @@ internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
         return local;
     }
 
-    void IJournalObserver.OnSealed(Position end)
+    void IJournalObserver.OnSealed(Position end, bool here)
     {
     }
 

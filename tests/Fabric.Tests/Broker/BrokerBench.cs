@@ -104,7 +104,7 @@ internal sealed class TestClient(BrokerBench bench, string connectionId) : IConn
 
     public bool IsHeld { get; private set; }
 
-    public void Wake() => Wakes++;
+    public void Wake(bool here) => Wakes++;
 
     public void Close(string reason) => ClosedBecause = reason;
 

@@ -166,7 +166,7 @@ public sealed class RealJournalTests
             return client;
         }
 
-        public void OnSealed(Position end)
+        public void OnSealed(Position end, bool here)
         {
         }
 
@@ -199,7 +199,7 @@ public sealed class RealJournalTests
 
         public IEnumerable<int> Numbers => Texts.Select(text => int.Parse(text.Split('#')[1]));
 
-        public void Wake()
+        public void Wake(bool here)
         {
         }
 

@@ -98,6 +98,10 @@ public sealed class SteadyFlowTests
 
         public Position End { get; private set; } = new(64);
 
+        public void Announce()
+        {
+        }
+
         public Position Applied { get; private set; } = new(64);
 
         public AppendedRecord Append(byte kind, byte flags, ReadOnlySpan<byte> head, ReadOnlySpan<byte> tail)
@@ -163,7 +167,7 @@ public sealed class SteadyFlowTests
 
     private sealed class Deaf : IConnectionSink
     {
-        public void Wake()
+        public void Wake(bool here)
         {
         }
 

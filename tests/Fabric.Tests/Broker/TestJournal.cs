@@ -41,6 +41,10 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
     /// <summary>Reads of bodies that were asked for while a test forbids them.</summary>
     public Func<Position, bool>? ReadFails { get; set; }
 
+    public void Announce()
+    {
+    }
+
     public AppendedRecord Append(byte kind, byte flags, ReadOnlySpan<byte> head, ReadOnlySpan<byte> tail)
     {
         var body = new byte[head.Length + tail.Length];

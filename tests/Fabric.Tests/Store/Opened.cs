@@ -74,7 +74,7 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
 
     public ValueTask DisposeAsync() => Journal.DisposeAsync();
 
-    void IJournalObserver.OnSealed(Position end) => Volatile.Write(ref _sealed, end.Value);
+    void IJournalObserver.OnSealed(Position end, bool here) => Volatile.Write(ref _sealed, end.Value);
 
     void IJournalObserver.OnDurable(Position durable)
     {

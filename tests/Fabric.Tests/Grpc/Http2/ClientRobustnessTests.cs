@@ -22,7 +22,9 @@ internal sealed class ClientRobustnessTests
     public void Start()
     {
         _listener = new RawListener();
-        _channel = Connect(new GrpcChannelOptions { StreamWindowBytes = Window });
+
+        // Without pings: a call that hangs is not to be saved by them.
+        _channel = Connect(new GrpcChannelOptions { StreamWindowBytes = Window, KeepAlivePingDelay = Timeout.InfiniteTimeSpan });
     }
 
     [TearDown]
@@ -73,7 +75,7 @@ internal sealed class ClientRobustnessTests
         });
         var calling = channel.UnaryAsync(EchoMethods.Say, new EchoRequest());
         using var peer = await _listener.AcceptSilentAsync();
-        await RequireFailureAsync(calling, GrpcStatusCode.Unavailable);
+        RequireFailure(calling, GrpcStatusCode.Unavailable);
     }
 
     [TestCase("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")]
@@ -85,7 +87,7 @@ internal sealed class ClientRobustnessTests
         using (var peer = await _listener.AcceptSilentAsync())
         {
             await peer.SendAsync(Encoding.ASCII.GetBytes(greeting));
-            await RequireFailureAsync(calling, GrpcStatusCode.Unavailable, GrpcStatusCode.Internal);
+            RequireFailure(calling, GrpcStatusCode.Unavailable, GrpcStatusCode.Internal);
         }
 
         await RequireNextCallAsync(null);
@@ -99,7 +101,7 @@ internal sealed class ClientRobustnessTests
         await peer.NextAsync(FrameType.Headers);
         var accepting = _listener.AcceptAsync();
         await peer.SendAsync(Frame.EncodeGoAway(0, ErrorCode.NoError));
-        await RequireFailureAsync(call.Responses.MoveNextAsync().AsTask(), GrpcStatusCode.Unavailable);
+        RequireFailure(call.Responses.MoveNextAsync().AsTask(), GrpcStatusCode.Unavailable);
         await RequireNextCallAsync(null, accepting);
     }
 
@@ -141,7 +143,7 @@ internal sealed class ClientRobustnessTests
             12 => GrpcStatusCode.PermissionDenied,
             _ => GrpcStatusCode.Internal,
         };
-        await RequireFailureAsync(call.Responses.MoveNextAsync().AsTask(), expected);
+        RequireFailure(call.Responses.MoveNextAsync().AsTask(), expected);
         await RequireNextCallAsync(peer);
     }
 
@@ -170,7 +172,7 @@ internal sealed class ClientRobustnessTests
         await peer.ExhaustAsync(1);
         await peer.SendAsync(FrameType.Data, FrameFlags.None, 1, new byte[connection ? peer.PeerFrameBytesMax : 1]);
         await peer.QuietAsync();
-        await RequireFailureAsync(
+        RequireFailure(
             ReadAllAsync(), GrpcStatusCode.Internal, GrpcStatusCode.Unavailable, GrpcStatusCode.ResourceExhausted);
         await call.DisposeAsync();
         while (!peer.Seen.Exists(frame => frame.Type is FrameType.RstStream or FrameType.GoAway) && await peer.ReadAsync() is not null)
@@ -242,7 +244,7 @@ internal sealed class ClientRobustnessTests
         using var peer = await _listener.AcceptAsync();
         await EndOfRequestAsync(peer, 1);
         await act(peer);
-        await RequireFailureAsync(calling, code);
+        RequireFailure(calling, code);
         await RequireNextCallAsync(peer);
     }
 
@@ -335,7 +337,7 @@ internal sealed class ClientRobustnessTests
         await peer.NextAsync(FrameType.Headers);
         await peer.RoundTripAsync();
         await act(peer);
-        await RequireFailureAsync(
+        RequireFailure(
             call.Responses.MoveNextAsync().AsTask(),
             GrpcStatusCode.Unavailable,
             GrpcStatusCode.Internal,
@@ -364,7 +366,6 @@ internal sealed class ClientRobustnessTests
             peer => peer.SendAsync(FrameType.Unknown, FrameFlags.None, 0, new byte[10]));
         yield return Before("Unknown_settings_are_ignored", peer => peer.SendAsync(Frame.EncodeSettings((Setting.Unknown, 1))));
         yield return Before("PRIORITY_is_ignored", peer => peer.SendAsync(FrameType.Priority, FrameFlags.None, 1, 0, 0, 0, 0, 1));
-        yield return Before("An_answer_to_no_PING_is_ignored", peer => peer.SendAsync(FrameType.Ping, FrameFlags.Ack, 0, new byte[8]));
         yield return Case(
             "Padding_of_HEADERS_is_taken_off",
             peer => peer.SendAsync(
@@ -623,11 +624,10 @@ internal sealed class ClientRobustnessTests
         }
     }
 
-    private static async Task RequireFailureAsync(Task task, params GrpcStatusCode[] codes)
+    private static void RequireFailure(Task task, params GrpcStatusCode[] codes)
     {
         var failure = Assert.ThrowsAsync<GrpcException>(() => task.WaitAsync(RawPeer.Limit))!;
         Assert.That(failure.Code, Is.AnyOf([.. codes.Cast<object>()]), failure.ToString());
-        await Task.CompletedTask;
     }
 
     private static async Task RequireDataBytesAsync(RawPeer peer, int count)
