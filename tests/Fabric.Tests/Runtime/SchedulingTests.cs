@@ -120,4 +120,26 @@ public sealed class SchedulingTests
             seen = (Environment.CurrentManagedThreadId, SynchronizationContext.Current);
         }
     }
+
+    [Test]
+    public async Task A_setter_may_choose_where_the_waiter_goes_on_whatever_the_signal_does_otherwise([Values] bool signalIsInline, [Values] bool inline)
+    {
+        var signal = new AsyncSignal(signalIsInline);
+        var own = Environment.CurrentManagedThreadId;
+        var waiting = WaitAsync();
+        signal.Set(inline);
+        var isDone = waiting.IsCompleted;
+        if (inline)
+        {
+            Assert.That(isDone, Is.True);
+        }
+
+        Assert.That(await waiting.WaitAsync(Limit), inline ? Is.EqualTo(own) : Is.Not.EqualTo(own));
+
+        async Task<int> WaitAsync()
+        {
+            await signal.WaitAsync();
+            return Environment.CurrentManagedThreadId;
+        }
+    }
 }

@@ -1,0 +1,121 @@
+using Fabric.Runtime.Disk;
+using Fabric.Store.Journal;
+using Fabric.Store.Segments;
+
+namespace Fabric.Tests.Store;
+
+/// <summary>What a lone record is spared on its way: changes of threads that serve many at a time.</summary>
+[TestFixture]
+internal sealed class ShortPathTests
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    [Test]
+    public async Task A_little_that_is_committed_has_been_applied_when_the_call_returns()
+    {
+        await using var opened = await OpenAsync(new CrashDisk());
+        for (var number = 0; number < 50; number++)
+        {
+            var appended = opened.Append(number);
+            await opened.Journal.WaitDurableAsync(appended.End).WaitAsync(Limit);
+            opened.Journal.AdvanceCommitted(appended.End);
+            Assert.That(opened.Journal.Applied, Is.EqualTo(appended.End));
+        }
+
+        Assert.That(opened.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 50)));
+    }
+
+    [Test]
+    public async Task Records_are_applied_once_and_in_order_whoever_applies_them()
+    {
+        const int Count = 5_000;
+        await using var opened = await OpenAsync(new CrashDisk());
+        var random = new Random(3);
+        var appending = Task.Run(() =>
+        {
+            for (var number = 0; number < Count; number++)
+            {
+                opened.Append(number, random.Next(20) == 0 ? 20_000 : 100);
+            }
+        });
+        var committing = Enumerable.Range(0, 3).Select(_ => Task.Run(() =>
+        {
+            while (!appending.IsCompleted || opened.Journal.Durable < opened.Journal.End)
+            {
+                opened.Journal.AdvanceCommitted(opened.Journal.Durable);
+            }
+
+            opened.Journal.AdvanceCommitted(opened.Journal.End);
+        }));
+        await Task.WhenAll(committing.Append(appending)).WaitAsync(Limit);
+        await Opened.UntilAsync(() => opened.Journal.Applied == opened.Journal.End, "everything is applied");
+        Assert.That(opened.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, Count)));
+    }
+
+    [Test]
+    public async Task A_record_that_cannot_be_applied_fails_the_journal_and_not_who_says_that_it_is_committed()
+    {
+        await using var opened = await OpenAsync(new CrashDisk(), new Numbers { Poison = 7 });
+        var appended = opened.Append(7);
+        await opened.Journal.WaitDurableAsync(appended.End).WaitAsync(Limit);
+        Assert.DoesNotThrow(() => opened.Journal.AdvanceCommitted(appended.End));
+        Assert.That((await opened.Failed).Message, Does.Contain("7 is poison"));
+    }
+
+    [Test]
+    public async Task What_is_appended_for_an_idle_writer_is_announced_while_the_disk_syncs()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        using var diskGoesOn = new ManualResetEventSlim();
+        try
+        {
+            disk.OnSync = _ => diskGoesOn.Wait();
+            var first = opened.Append(1);
+            opened.Journal.Announce();
+            await Opened.UntilAsync(() => opened.Sealed == first.End, "the first is announced");
+
+            var second = opened.Append(2);
+            opened.Journal.Announce();
+            Assert.That(opened.Journal.Sealed, Is.EqualTo(first.End), "the writer is at work, and will take all that has gathered");
+            diskGoesOn.Set();
+            await Opened.UntilAsync(() => opened.Sealed == second.End, "the second is announced");
+        }
+        finally
+        {
+            diskGoesOn.Set();
+        }
+    }
+
+    [Test]
+    public async Task The_mark_says_soon_that_everything_is_synced()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        for (var number = 0; number < 3; number++)
+        {
+            var end = opened.Append(number).End;
+            await opened.Journal.WaitDurableAsync(end).WaitAsync(Limit);
+            await Opened.UntilAsync(() => Mark(disk, end)?.Synced == end, "the mark is renewed");
+        }
+    }
+
+    private static async Task<Opened> OpenAsync(CrashDisk disk, Numbers? numbers = null)
+    {
+        var opened = await Opened.OpenAsync("/journal", disk, numbers, commits: false, with: options => options with { SegmentBytes = 1 << 20 });
+        opened.BecomeMaster();
+        await opened.Journal.WaitDurableAsync(opened.Journal.End).WaitAsync(Limit);
+        opened.Journal.AdvanceCommitted(opened.Journal.End);
+        await Opened.UntilAsync(() => opened.Journal.Applied == opened.Journal.End, "the epoch is applied");
+        return opened;
+    }
+
+    private static SyncMark? Mark(CrashDisk disk, Position end)
+    {
+        var path = disk.ListFiles("/journal").Single(name => name.EndsWith(".seg", StringComparison.Ordinal));
+        using var file = disk.Open(Path.Combine("/journal", path), DiskFileMode.Open);
+        var bytes = new byte[SyncMark.Bytes];
+        file.Read(bytes, SegmentHeader.Bytes + end.Value);
+        return SyncMark.Read(bytes, end);
+    }
+}
