@@ -43,6 +43,7 @@ internal sealed class ShortPathTests
             while (!appending.IsCompleted || opened.Journal.Durable < opened.Journal.End)
             {
                 opened.Journal.AdvanceCommitted(opened.Journal.Durable);
+                Thread.Yield();
             }
 
             opened.Journal.AdvanceCommitted(opened.Journal.End);
