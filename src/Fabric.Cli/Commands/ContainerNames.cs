@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Fabric.Cli.Frame;
+using Fabric.Client.Connections;
 using Fabric.Registry.Membership;
 
 namespace Fabric.Cli.Commands;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
+using Fabric.Client.Connections;
 
 namespace Fabric.Cli.Frame;
 

@@ -268,29 +268,8 @@ internal static partial class ClientUrlParser
     private static UriFormatException Unknown(string name, IEnumerable<string> known) =>
         new($"unknown option '{name}'{Suggest(name, known)}");
 
-    private static string Suggest(string name, IEnumerable<string> known)
-    {
-        var nearest = known.MinBy(candidate => Distance(name, candidate));
-        return nearest is null ? "" : $"; did you mean '{nearest}'?";
-    }
-
-    /// <summary>Levenshtein's distance, without regard to case.</summary>
-    private static int Distance(string one, string other)
-    {
-        var row = Enumerable.Range(0, other.Length + 1).ToArray();
-        for (var i = 1; i <= one.Length; i++)
-        {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= other.Length; j++)
-            {
-                var cost = char.ToLowerInvariant(one[i - 1]) == char.ToLowerInvariant(other[j - 1]) ? 0 : 1;
-                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j] + 1, row[j - 1] + 1), diagonal + cost));
-            }
-        }
-
-        return row[^1];
-    }
+    private static string Suggest(string name, IEnumerable<string> known) =>
+        NearestName.Find(name, known) is { } nearest ? $"; did you mean '{nearest}'?" : "";
 
     private static string Mask(string text) => UserInfo().Replace(Secrets().Replace(text, "$1***"), "//***@");
 

@@ -106,6 +106,11 @@ internal sealed class ClientUrlTests
     public void A_mistake_is_named_with_what_may_be_meant(string text, string message) =>
         Assert.That(() => ClientUrl.Parse(text), Throws.TypeOf<UriFormatException>().With.Message.Contains(message));
 
+    [TestCase("failover:(tcp://a)?foo=1")]
+    [TestCase("amqp://a")]
+    public void What_nothing_resembles_gets_no_suggestion(string text) =>
+        Assert.That(() => ClientUrl.Parse(text), Throws.TypeOf<UriFormatException>().With.Message.Not.Contains("did you mean"));
+
     [TestCase("failover:(tcp://a)?jms.password=hunter2&jms.userName=me")]
     [TestCase("tcp://a?jms.userName=me&jms.password=hunter2")]
     [TestCase("tcp://me:hunter2@a:1")]
