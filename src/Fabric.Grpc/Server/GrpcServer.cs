@@ -161,6 +161,10 @@ public sealed class GrpcServer : IAsyncDisposable
         {
             _logger.LogWarning("{Peer} breaks the protocol ({Error}): {Reason}", connection.Peer, violation.Error, violation.Message);
         }
+        else if (end is not (IOException or OperationCanceledException or ObjectDisposedException))
+        {
+            _logger.LogError(end, "The connection of {Peer} failed", connection.Peer); // a defect of ours, and not a socket that broke
+        }
 
         lock (_gate)
         {

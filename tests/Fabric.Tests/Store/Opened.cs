@@ -14,6 +14,7 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
     private readonly TaskCompletionSource<Exception> _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly bool _commits;
     private long _sealed;
+    private int _announced;
 
     private Opened(Numbers numbers, bool commits) => (Numbers, _commits) = (numbers, commits);
 
@@ -22,6 +23,9 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
     public Journal Journal { get; private set; } = null!;
 
     public Position Sealed => new(Volatile.Read(ref _sealed));
+
+    /// <summary>Batches that the journal was made to announce, before its writer came to it.</summary>
+    public int Announced => Volatile.Read(ref _announced);
 
     /// <summary>What the journal said when it failed.</summary>
     public Task<Exception> Failed => _failed.Task.WaitAsync(Limit);
@@ -74,7 +78,14 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
 
     public ValueTask DisposeAsync() => Journal.DisposeAsync();
 
-    void IJournalObserver.OnSealed(Position end, bool here) => Volatile.Write(ref _sealed, end.Value);
+    void IJournalObserver.OnSealed(Position end, bool here)
+    {
+        Volatile.Write(ref _sealed, end.Value);
+        if (here)
+        {
+            Interlocked.Increment(ref _announced);
+        }
+    }
 
     void IJournalObserver.OnDurable(Position durable)
     {

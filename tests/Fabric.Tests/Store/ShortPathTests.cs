@@ -89,6 +89,19 @@ internal sealed class ShortPathTests
     }
 
     [Test]
+    public async Task Who_appends_for_an_idle_writer_may_be_faster_to_announce_it()
+    {
+        await using var opened = await OpenAsync(new CrashDisk());
+        for (var number = 0; opened.Announced == 0; number++)
+        {
+            Assert.That(number, Is.LessThan(10_000), "the writer's thread cannot always be first");
+            var appended = opened.Append(number);
+            opened.Journal.Announce();
+            await opened.Journal.WaitDurableAsync(appended.End).WaitAsync(Limit);
+        }
+    }
+
+    [Test]
     public async Task The_mark_says_soon_that_everything_is_synced()
     {
         var disk = new CrashDisk();
