@@ -94,7 +94,7 @@ public sealed class ReplicaStateFile
         var version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8));
         if (version != FormatVersion)
         {
-            throw new StoreException($"{path} has format version {version}; this program reads version {FormatVersion}");
+            throw new NewerFormatException(path, version, FormatVersion);
         }
 
         var body = bytes.AsSpan(HeadBytes);

@@ -16,6 +16,14 @@ public class StoreException : IOException
     }
 }
 
+/// <summary>A file was written by a later version of the program. To go on would be to guess, so nothing is read, changed or cut.</summary>
+public sealed class NewerFormatException(string path, uint version, uint known)
+    : StoreException($"{path} has format version {version}, and this program reads version {known}: run the program that wrote it, or a later one")
+{
+    /// <summary>The file.</summary>
+    public string Path { get; } = path;
+}
+
 /// <summary>Bytes that had been synced are not what was written. The replica must not be elected and re-syncs from its master.</summary>
 public sealed class SegmentCorruptException(string segment, Position position, string reason)
     : StoreException($"the segment {segment} is damaged at position {position}: {reason}")

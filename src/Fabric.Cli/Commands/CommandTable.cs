@@ -21,6 +21,8 @@ internal static class CommandTable
         ProducerCommand.Create,
         ConsumerCommand.Create,
         BenchCommand.Create,
+        JournalVerifyCommand.Create,
+        JournalPrintCommand.Create,
         ZkListCommand.Create,
         ZkGetCommand.Create,
         ZkSetCommand.Create,

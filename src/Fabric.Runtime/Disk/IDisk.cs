@@ -7,8 +7,10 @@ namespace Fabric.Runtime.Disk;
 /// </summary>
 public interface IDisk
 {
-    /// <summary>Opens a file for reading and writing.</summary>
-    /// <exception cref="FileNotFoundException">The mode is <see cref="DiskFileMode.Open"/> and there is no such file.</exception>
+    /// <summary>Opens a file for reading and writing, or for reading alone.</summary>
+    /// <exception cref="FileNotFoundException">
+    /// The mode is <see cref="DiskFileMode.Open"/> or <see cref="DiskFileMode.Read"/> and there is no such file.
+    /// </exception>
     /// <exception cref="IOException">The mode is <see cref="DiskFileMode.CreateNew"/> and the file exists, or the disk failed.</exception>
     IDiskFile Open(string path, DiskFileMode mode);
 
@@ -47,6 +49,9 @@ public enum DiskFileMode
     Open,
     OpenOrCreate,
     CreateNew,
+
+    /// <summary>The file must be there, and is only read: no permission to write is needed.</summary>
+    Read,
 }
 
 /// <summary>An open file. Reads may run beside one write; writes are made by one thread at a time.</summary>

@@ -12,11 +12,12 @@ public sealed class SystemDisk : IDisk
     {
         var fileMode = mode switch
         {
-            DiskFileMode.Open => FileMode.Open,
+            DiskFileMode.Open or DiskFileMode.Read => FileMode.Open,
             DiskFileMode.OpenOrCreate => FileMode.OpenOrCreate,
             _ => FileMode.CreateNew,
         };
-        return new SystemFile(File.OpenHandle(path, fileMode, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
+        var access = mode == DiskFileMode.Read ? FileAccess.Read : FileAccess.ReadWrite;
+        return new SystemFile(File.OpenHandle(path, fileMode, access, FileShare.ReadWrite | FileShare.Delete));
     }
 
     public bool FileExists(string path) => File.Exists(path);

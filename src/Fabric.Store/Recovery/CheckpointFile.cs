@@ -173,10 +173,12 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
         _buffered = 0;
     }
 
-    private static (CheckpointHead Head, ReadOnlyMemory<byte> State)? TryRead(IDisk disk, string path)
+    /// <summary>Reads one; null when it is damaged.</summary>
+    /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
+    public static (CheckpointHead Head, ReadOnlyMemory<byte> State)? TryRead(IDisk disk, string path)
     {
         byte[] bytes;
-        using (var file = disk.Open(path, DiskFileMode.Open))
+        using (var file = disk.Open(path, DiskFileMode.Read))
         {
             bytes = GC.AllocateUninitializedArray<byte>(checked((int)Math.Min(file.Length, Array.MaxLength)));
             if (bytes.Length < HeadBytes + ChecksumBytes || file.Read(bytes, 0) != bytes.Length)
@@ -195,7 +197,7 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
         var version = BinaryPrimitives.ReadUInt32LittleEndian(content[8..]);
         if (version != Version)
         {
-            throw new StoreException($"{path} has format version {version}; this program reads version {Version}");
+            throw new NewerFormatException(path, version, Version);
         }
 
         var count = BinaryPrimitives.ReadInt32LittleEndian(content[40..]);

@@ -68,41 +68,30 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
     /// <summary>Takes in the files by their headers. Returns a cut that a crash interrupted.</summary>
     private (Segment Segment, Position Position)? FindSegments()
     {
-        var found = new List<(Segment Segment, Position? Cut)>();
-        var page = new byte[SegmentHeader.Bytes];
-        foreach (var name in disk.ListFiles(directory).Where(name => StoreFileNames.IsSegment(name) || StoreFileNames.IsSpare(name)))
+        (Segment, Position)? cut = null;
+        var found = StoreDirectory.Read(disk, directory);
+        if (found.FirstOrDefault(file => file.Kind == StoreFileKind.Damaged) is { Path: { } damaged } file)
         {
-            var path = Path.Combine(directory, name);
-            int count;
-            using (var file = disk.Open(path, DiskFileMode.Open))
-            {
-                count = file.Read(page, 0);
-            }
-
-            if (SegmentHeader.Read(page.AsSpan(0, count), path) is { } header)
-            {
-                found.Add((new Segment(path, header.First, header.Capacity), header.Cut));
-            }
-            else if (StoreFileNames.IsSpare(name))
-            {
-                files.AdoptSpare(path);
-            }
-            else if (page.AsSpan(0, count).ContainsAnyExcept((byte)0) || StoreFileNames.PositionOf(name) is not { } first)
-            {
-                throw new SegmentCorruptException(path, StoreFileNames.PositionOf(name) ?? Position.Zero, "its header is damaged");
-            }
-            else
-            {
-                _headless.Add((path, first));
-            }
+            throw new SegmentCorruptException(damaged, file.Named, "its header is damaged");
         }
 
-        (Segment, Position)? cut = null;
-        foreach (var (segment, position) in found.OrderBy(item => item.Segment.First))
+        foreach (var (path, kind, header, named) in found)
         {
-            segments.Add(segment);
-            files.Rename(segment);
-            cut ??= position is { } at ? (segment, at) : null;
+            switch (kind)
+            {
+                case StoreFileKind.Segment:
+                    var segment = new Segment(path, header.First, header.Capacity);
+                    segments.Add(segment);
+                    files.Rename(segment);
+                    cut ??= header.Cut is { } at ? (segment, at) : null;
+                    break;
+                case StoreFileKind.Spare:
+                    files.AdoptSpare(path);
+                    break;
+                default:
+                    _headless.Add((path, named));
+                    break;
+            }
         }
 
         return cut;
@@ -118,6 +107,16 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
             throw new StoreException(
                 $"{directory} lacks the segment that holds position {needed}"
                 + (first is null ? "" : $"; the oldest one begins at {first}"));
+        }
+
+        for (var i = 1; i < all.Count; i++)
+        {
+            // Records before the checkpoint are not read, so a hole among them shows here or to the consumer of a message in it.
+            if (all[i].First > needed && all[i].First - all[i - 1].First > all[i - 1].Capacity)
+            {
+                throw new StoreException(
+                    $"{directory} lacks a segment: {all[i - 1].Path} cannot reach to {all[i].First}, where the next one begins");
+            }
         }
     }
 
@@ -197,27 +196,14 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
     /// <summary>Tells whether the last segment ends at the position, is torn there, or is damaged there.</summary>
     private void ExamineTail(SegmentScan scan, Segment last, Position end)
     {
-        if (scan.MarkAt(end) is { } mark)
+        var tail = scan.ExamineTail(end, _committed);
+        _committed = tail.Committed;
+        if (tail.Damage is { } damage)
         {
-            _committed = Position.Max(_committed, mark.Committed);
-            if (mark.Closed)
-            {
-                return;
-            }
+            throw new SegmentCorruptException(last.Path, end, damage);
         }
 
-        var behind = scan.LookBehind(end);
-        if (behind.Synced > end)
-        {
-            throw new SegmentCorruptException(last.Path, end, $"a record cannot be read, but everything up to {behind.Synced} was on disk");
-        }
-
-        if (end < _committed)
-        {
-            throw new SegmentCorruptException(last.Path, end, $"a record cannot be read, but everything up to {_committed} was committed");
-        }
-
-        if (behind.HasRemains)
+        if (tail.IsTorn)
         {
             segments.Pin(last);
             try

@@ -12,6 +12,13 @@ internal delegate void ScannedRecord(Position position, RecordHeader header, Rea
 /// <param name="HasRemains">There are bytes that look like records or marks of this place, and must not stay.</param>
 internal readonly record struct TailRemains(Position Synced, bool HasRemains);
 
+/// <summary>How a journal ends: in order, in a torn batch, or in damage.</summary>
+/// <param name="Committed">What is known to be committed, the mark at the end included.</param>
+/// <param name="IsClosed">It was closed in order.</param>
+/// <param name="IsTorn">Remains of a batch that nobody was told of stand behind the end.</param>
+/// <param name="Damage">Why what stands behind the end had been on disk; null when nothing says so.</param>
+internal readonly record struct TailState(Position Committed, bool IsClosed, bool IsTorn, string? Damage);
+
 /// <summary>Reads one segment file record by record.</summary>
 internal sealed class SegmentScan(SegmentSet segments, Segment segment)
 {
@@ -21,16 +28,20 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
     private Position _windowStart;
     private int _windowBytes;
 
-    /// <summary>Reads from the position on until what follows is no sound record.</summary>
+    /// <summary>Reads from the position on until what follows is no sound record, or the limit is reached.</summary>
+    /// <param name="from">Where a record begins.</param>
+    /// <param name="record">Is shown each of them.</param>
+    /// <param name="until">No record that begins here or later is read; null for no limit.</param>
     /// <returns>Where that is.</returns>
-    public Position Run(Position from, ScannedRecord record)
+    public Position Run(Position from, ScannedRecord record, Position? until = null)
     {
         segments.Pin(segment);
         try
         {
             for (var at = from; ;)
             {
-                if (Read(at, RecordFormat.HeaderBytes) is not { Length: >= RecordFormat.HeaderBytes } bytes
+                if (at >= until
+                    || Read(at, RecordFormat.HeaderBytes) is not { Length: >= RecordFormat.HeaderBytes } bytes
                     || !RecordFormat.TryReadHeader(bytes, at, out var header)
                     || !RecordFormat.TryReadRecord(Read(at, header.RecordBytes), at, out header))
                 {
@@ -45,6 +56,30 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
         {
             segments.Release(segment);
         }
+    }
+
+    /// <summary>
+    /// Tells a journal that ends at the position from one that was torn there by a crash and from one that is damaged there (FORMAT.md, "What a start
+    /// does", 4).
+    /// </summary>
+    /// <param name="end">Behind the last sound record of the last segment.</param>
+    /// <param name="committed">What is known to be committed from elsewhere.</param>
+    public TailState ExamineTail(Position end, Position committed)
+    {
+        if (MarkAt(end) is { } mark)
+        {
+            committed = Position.Max(committed, mark.Committed);
+            if (mark.Closed)
+            {
+                return new TailState(committed, IsClosed: true, IsTorn: false, null);
+            }
+        }
+
+        var behind = LookBehind(end);
+        var damage = behind.Synced > end ? $"a record cannot be read, but everything up to {behind.Synced} was on disk"
+            : end < committed ? $"a record cannot be read, but everything up to {committed} was committed"
+            : null;
+        return new TailState(committed, IsClosed: false, behind.HasRemains && damage is null, damage);
     }
 
     public SyncMark? MarkAt(Position position)

@@ -57,7 +57,7 @@ internal readonly record struct SegmentHeader(Position First, long Capacity, Pos
 
         if (version != Version)
         {
-            throw new StoreException($"{path} has format version {version}; this program reads version {Version}");
+            throw new NewerFormatException(path, version, Version);
         }
 
         var cut = BinaryPrimitives.ReadInt64LittleEndian(page[CutAt..]);

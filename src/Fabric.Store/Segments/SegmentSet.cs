@@ -7,7 +7,7 @@ namespace Fabric.Store.Segments;
 /// The segment files of a journal: finds the one of a position, keeps a bounded number of them open, reads. Thread-safe; which segments
 /// there are is changed by one caller at a time (the journal's writer adds and cuts at the end, its keeper removes at the start).
 /// </summary>
-internal sealed class SegmentSet(IDisk disk) : IDisposable
+internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Open) : IDisposable
 {
     /// <summary>Files kept open beyond those in use: 2 GiB of journal at the default size.</summary>
     private const int OpenMax = 64;
@@ -211,7 +211,7 @@ internal sealed class SegmentSet(IDisk disk) : IDisposable
         segment.LastUse = ++_uses;
         if (segment.File is null)
         {
-            segment.File = disk.Open(segment.Path, DiskFileMode.Open);
+            segment.File = disk.Open(segment.Path, mode);
             _open++;
         }
 

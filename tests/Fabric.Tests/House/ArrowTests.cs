@@ -19,7 +19,7 @@ internal sealed class ArrowTests
         ["Fabric.Broker"] = ["Fabric.Store"],
         ["Fabric.Client"] = ["Fabric.Protocols", "Fabric.Registry"],
         ["Fabric.Server"] = ["Fabric.Broker", "Fabric.Protocols", "Fabric.Registry", "Fabric.Replication"],
-        ["Fabric.Cli"] = ["Fabric.Client"],
+        ["Fabric.Cli"] = ["Fabric.Broker", "Fabric.Client", "Fabric.Replication"],
     };
 
     private static readonly string Root = Path.GetFullPath(Path.Combine(ThisDirectory(), "..", "..", ".."));

@@ -98,7 +98,7 @@ internal sealed class CrashDisk : IDisk
                 return mode == DiskFileMode.CreateNew ? throw new IOException($"{path} exists") : new OpenFile(this, path, content, _generation);
             }
 
-            if (mode == DiskFileMode.Open)
+            if (mode is DiskFileMode.Open or DiskFileMode.Read)
             {
                 throw new FileNotFoundException($"{path} is not there");
             }

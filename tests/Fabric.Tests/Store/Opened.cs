@@ -37,7 +37,12 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
         return OpenAsync(disk ?? FabricRuntime.System.Disk, numbers ?? new Numbers(), commits, with is null ? options : with(options));
     }
 
-    public void BecomeMaster() => Journal.BecomeMaster(EpochKind, new byte[24]);
+    public void BecomeMaster(byte epoch = 1)
+    {
+        var body = new byte[24];
+        body[0] = epoch;
+        Journal.BecomeMaster(EpochKind, body);
+    }
 
     /// <summary>Appends a number, padded to the length.</summary>
     public AppendedRecord Append(int number, int bodyBytes = 100)

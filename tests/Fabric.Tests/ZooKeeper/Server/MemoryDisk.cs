@@ -95,7 +95,7 @@ internal sealed class MemoryDisk : IDisk
         {
             if (!_files.TryGetValue(path, out var node))
             {
-                if (mode == DiskFileMode.Open)
+                if (mode is DiskFileMode.Open or DiskFileMode.Read)
                 {
                     throw new FileNotFoundException(path);
                 }
