@@ -34,6 +34,7 @@ internal sealed partial class ConsumerCore
     private readonly RecentlyAccepted _recent;
     private readonly HashSet<ITimer> _timers = [];
     private Dictionary<MessageKey, Incoming?> _carriedOver = [];
+    private Dictionary<MessageKey, int> _deliveries = []; // of earlier connections, where a message may come again as a new one
     private Incoming? _first;
     private Incoming? _last;
     private Exception? _failure;
@@ -147,6 +148,11 @@ internal sealed partial class ConsumerCore
             }
             else
             {
+                if (_deliveries.Count > 0 && _deliveries.Remove(message.Key, out var deliveries))
+                {
+                    message.RedeliveryCounter = Math.Max(message.RedeliveryCounter, deliveries);
+                }
+
                 Append(message);
                 message.State = IncomingState.Buffered;
                 _buffer.AddLast(message);
@@ -181,6 +187,7 @@ internal sealed partial class ConsumerCore
         lock (_sync)
         {
             _generation++;
+            CountDeliveries();
             var carriedOver = _recent.ToDictionary();
             for (var message = _first; message is not null; message = message.Next)
             {
@@ -206,6 +213,29 @@ internal sealed partial class ConsumerCore
             _buffer.Clear();
             _accepted.Clear();
             _isAckQueued = false;
+        }
+    }
+
+    /// <summary>
+    /// Remembers how often the application has seen what it has not taken for good. Of what the last connection did not bring again, no more than
+    /// a few windows: it may have gone to another consumer, and then never comes. Under the lock.
+    /// </summary>
+    private void CountDeliveries()
+    {
+        if (_deliveries.Count > 2 * Prefetch)
+        {
+            _deliveries = [];
+        }
+
+        for (var message = _first; message is not null; message = message.Next)
+        {
+            var seen = message.State is IncomingState.Held or IncomingState.InTransaction
+                ? message.RedeliveryCounter + 1
+                : message.RedeliveryCounter; // counted up when it was given back
+            if (seen > 0 && message.State != IncomingState.Accepted)
+            {
+                _deliveries[message.Key] = seen;
+            }
         }
     }
 

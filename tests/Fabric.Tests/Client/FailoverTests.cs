@@ -164,6 +164,45 @@ internal sealed class FailoverTests
     }
 
     [Test]
+    public async Task What_a_failover_takes_back_from_the_application_is_counted_when_it_comes_again()
+    {
+        await using var consumer = _client.CreateConsumer<string>("queue://in");
+        var receiving = consumer.ReceiveAsync().AsTask();
+        await using var first = await _one.AcceptLoginAsync();
+        var subscription = await first.ReadUntilAsync<ConsumerInfo>();
+        await first.RespondAsync(subscription);
+        for (var i = 1; i <= 4; i++)
+        {
+            await first.DispatchAsync(subscription, i);
+        }
+
+        // 1 is accepted in a transaction, 2 is given back at once, 3 after the connection is lost, 4 was never seen.
+        var inTransaction = await receiving;
+        await using var transaction = await _client.BeginTransactionAsync();
+        await inTransaction.AcceptAsync(transaction);
+        await (await consumer.ReceiveAsync()).ReleaseAsync(TimeSpan.Zero);
+        var held = await consumer.ReceiveAsync();
+        first.Break();
+        await using var second = await _two.AcceptLoginAsync();
+        await held.ReleaseAsync();
+        var again = await second.ReadUntilAsync<ConsumerInfo>();
+        await second.RespondAsync(again);
+        for (var i = 1; i <= 4; i++)
+        {
+            await second.DispatchAsync(again, i);
+        }
+
+        var counts = new List<(string, int)>();
+        for (var i = 1; i <= 4; i++)
+        {
+            var delivery = await consumer.ReceiveAsync();
+            counts.Add((delivery.Body, delivery.DeliveryCount));
+        }
+
+        Assert.That(counts, Is.EqualTo(new[] { ("1", 2), ("2", 2), ("3", 2), ("4", 1) }));
+    }
+
+    [Test]
     public async Task A_commit_without_an_answer_is_in_doubt()
     {
         await using var transaction = await _client.BeginTransactionAsync();
