@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Fabric.Cluster.Tests.Traffic;
 
 namespace Fabric.Cluster.Tests;
 
@@ -69,7 +70,7 @@ internal sealed class FailoverTests
         {
             var before = await _fabric.HealthyAsync(Healing);
             var processId = await _fabric.ProcessIdAsync(before.Master!);
-            var moment = DateTimeOffset.UtcNow;
+            var moment = Texts.Now;
             Processes.Kill(processId);
             await traffic.ProgressAsync(Healing);
             pauses.Add(traffic.PauseAfter(moment));
@@ -91,7 +92,7 @@ internal sealed class FailoverTests
         for (var round = 0; round < 3; round++)
         {
             var before = await _fabric.HealthyAsync(Healing);
-            var moment = DateTimeOffset.UtcNow;
+            var moment = Texts.Now;
             var stopped = await _fabric.CliAsync("container-stop", before.Master!);
             Assert.That(stopped.ExitCode, Is.Zero, stopped.ToString());
             await traffic.ProgressAsync(Healing);
@@ -150,14 +151,14 @@ internal sealed class FailoverTests
         await Processes.EventuallyAsync(
             async () =>
             {
-                var first = traffic.Counts();
+                var first = traffic.Counts;
                 await Task.Delay(1000);
-                return first == traffic.Counts();
+                return first == traffic.Counts;
             },
             quiet => quiet, TimeSpan.FromSeconds(15), "sends are blocked");
-        var blocked = traffic.Counts();
+        var blocked = traffic.Counts;
         await Task.Delay(3000);
-        Assert.That(traffic.Counts(), Is.EqualTo(blocked));
+        Assert.That(traffic.Counts, Is.EqualTo(blocked));
 
         var clock = Stopwatch.StartNew();
         var started = await _fabric.CliAsync("container-start", row.Slaves[0].Container);

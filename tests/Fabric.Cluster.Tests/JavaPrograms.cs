@@ -14,8 +14,11 @@ internal static class JavaPrograms
     public static async Task<Outcome> RunAsync(string program, TimeSpan limit, params string[] arguments) =>
         await Processes.RunAsync("java", await CommandAsync(program, arguments), limit);
 
-    public static async Task<RunningProgram> StartAsync(string program, params string[] arguments) =>
-        new(Processes.Start("java", await CommandAsync(program, arguments)));
+    /// <param name="program">The class.</param>
+    /// <param name="line">Told each line that it prints.</param>
+    /// <param name="arguments">Its arguments.</param>
+    public static async Task<RunningProgram> StartAsync(string program, Action<string> line, params string[] arguments) =>
+        new(Processes.Start("java", await CommandAsync(program, arguments)), line);
 
     private static string ClassPath => string.Join(
         ':', Jars.Select(jar => $"/usr/share/java/{jar}").Where(File.Exists));

@@ -77,33 +77,31 @@ internal static class Processes
     }
 }
 
-/// <summary>A Java program that runs beside a test and prints lines.</summary>
+/// <summary>A program that runs beside a test, and whose lines are taken as they come.</summary>
 internal sealed class RunningProgram : IAsyncDisposable
 {
     private readonly Process _process;
-    private readonly ConcurrentQueue<string> _lines = new();
     private readonly ConcurrentQueue<string> _errors = new();
     private readonly Task _reading;
 
-    public RunningProgram(Process process)
+    /// <param name="process">With its streams redirected.</param>
+    /// <param name="line">Told each line of its standard output, one at a time.</param>
+    public RunningProgram(Process process, Action<string> line)
     {
         _process = process;
-        _reading = Task.WhenAll(ReadAsync(process.StandardOutput, _lines), ReadAsync(process.StandardError, _errors));
+        _reading = Task.WhenAll(ReadAsync(process.StandardOutput, line), ReadAsync(process.StandardError, _errors.Enqueue));
     }
-
-    public IReadOnlyCollection<string> Lines => _lines;
 
     public string Errors => string.Join('\n', _errors);
 
     /// <summary>Closes the program's input, which asks it to end, and waits until it has.</summary>
-    public async Task<IReadOnlyList<string>> FinishAsync(TimeSpan limit)
+    public async Task FinishAsync(TimeSpan limit)
     {
         _process.StandardInput.Close();
         using var timeout = new CancellationTokenSource(limit);
         await _process.WaitForExitAsync(timeout.Token);
         await _reading;
         Assert.That(_process.ExitCode, Is.Zero, Errors);
-        return [.. _lines];
     }
 
     public async ValueTask DisposeAsync()
@@ -117,11 +115,11 @@ internal sealed class RunningProgram : IAsyncDisposable
         _process.Dispose();
     }
 
-    private static async Task ReadAsync(StreamReader reader, ConcurrentQueue<string> lines)
+    private static async Task ReadAsync(StreamReader reader, Action<string> take)
     {
         while (await reader.ReadLineAsync() is { } line)
         {
-            lines.Enqueue(line);
+            take(line);
         }
     }
 }

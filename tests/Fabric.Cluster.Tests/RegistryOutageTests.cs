@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Fabric.Cluster.Tests.Traffic;
 using Fabric.Interop.Tests.ZooKeeper;
 
 namespace Fabric.Cluster.Tests;
@@ -37,7 +38,7 @@ internal sealed class RegistryOutageTests
     {
         var before = await fabric.HealthyAsync(Healing);
         await using var traffic = await ConfirmedTraffic.StartAsync(fabric, "outage");
-        var stopped = DateTimeOffset.UtcNow;
+        var stopped = Texts.Now;
         await stop();
         for (var clock = Stopwatch.StartNew(); clock.Elapsed < Outage; await Task.Delay(TimeSpan.FromSeconds(1)))
         {
