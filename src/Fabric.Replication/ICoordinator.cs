@@ -15,6 +15,15 @@ public interface ICoordinator : IAsyncDisposable
     Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken);
 
     /// <summary>
+    /// The same for a replica whose journal was restored: its set has members of one backup only. An empty member could outvote the others and lose what they brought.
+    /// A coordinator of one replica needs no such care.
+    /// </summary>
+    /// <param name="self">The replica.</param>
+    /// <param name="origin">Identity of the backup; empty for a replica that begins with nothing.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    Task<ReplicaSet> FormAsync(ReplicaId self, Guid origin, CancellationToken cancellationToken) => FormAsync(self, cancellationToken);
+
+    /// <summary>
     /// Joins the election and reports every change of the picture, the loss and return of the connection included. The
     /// callback is quick and is not called concurrently.
     /// </summary>

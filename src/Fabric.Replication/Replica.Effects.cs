@@ -227,7 +227,7 @@ public sealed partial class Replica
     private void StartLeading(Epoch epoch)
     {
         var appended = _journal.BecomeMaster(EpochRecord.RecordKind, new EpochRecord(epoch, _state.Id).Encode());
-        if (!_journal.SystemRecords.Any(existing => existing.Kind == ReplicaSet.RecordKind))
+        if (!_journal.SystemRecords.Any(IsRecordOfOurSet))
         {
             _journal.Append(ReplicaSet.RecordKind, 0, _set.Encode(), default);
         }

@@ -168,11 +168,11 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 
     private async Task<ReplicaSet> FindSetAsync(CancellationToken cancellationToken)
     {
-        var recorded = _journal.SystemRecords.LastOrDefault(record => record.Kind == ReplicaSet.RecordKind);
+        var recorded = _journal.SystemRecords.LastOrDefault(IsRecordOfOurSet);
         var set = recorded.Body is { Length: > 0 } body ? ReplicaSet.Decode(body.Span) : _state.FirstSet;
         if (set is null)
         {
-            set = await _coordinator.FormAsync(_state.Id, cancellationToken);
+            set = await _coordinator.FormAsync(_state.Id, _state.Origin, cancellationToken);
             _state.Form(set);
         }
 
@@ -180,8 +180,13 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
             ? set
             : throw new Fabric.Store.StoreException(
                 $"this replica ({_state.Id}) is not in the replica set of broker {_options.Broker}: {string.Join(", ", set.Members.Select(member => member.Container))}. "
-                + "Its disk was replaced or belongs to another broker; bring the old directory back.");
+                + (_state.Origin == Guid.Empty
+                    ? "Its disk was replaced or belongs to another broker; bring the old directory back."
+                    : "It was restored from a backup beside a broker that still has its replicas; a backup is restored only when all of them are lost."));
     }
+
+    /// <summary>Whether it names a set of the broker that this replica belongs to, and not of the one that its journal was restored from.</summary>
+    private bool IsRecordOfOurSet(SystemRecord record) => record.Kind == ReplicaSet.RecordKind && record.Position >= _state.Inherited;
 
     private void Post(Action<TimeSpan> input)
     {

@@ -11,13 +11,15 @@ namespace Fabric.Replication;
 /// the journal's directory, so that a wiped disk loses its identity together with its data.
 /// </summary>
 /// <remarks>
-/// File <c>replica.state</c>: magic "FABRICRS", u32 format version 1, u32 CRC-32C of the rest, 16 bytes replica id, i64 promised epoch,
-/// u32 length and body of the replica set (0 while there is none). Written beside and renamed, file and directory synced.
+/// File <c>replica.state</c>: magic "FABRICRS", u32 format version 2, u32 CRC-32C of the rest, 16 bytes replica id, i64 promised epoch,
+/// u32 length and body of the replica set (0 while there is none), i64 inherited position, 16 bytes id of the backup. Version 1 ends before the inherited position. Written
+/// beside and renamed, file and directory synced.
 /// </remarks>
 public sealed class ReplicaStateFile
 {
     private const string Name = "replica.state";
-    private const uint FormatVersion = 1;
+    private const uint FormatVersion = 2;
+    private const int OriginBytes = 8 + 16;
     private const int HeadBytes = 16;
     private const int FixedBytes = HeadBytes + 16 + 8 + 4;
     private static readonly byte[] Magic = "FABRICRS"u8.ToArray();
@@ -38,6 +40,15 @@ public sealed class ReplicaStateFile
 
     /// <summary>The set it was formed with; the journal's newest ReplicaSet record takes its place. Null before the broker is formed.</summary>
     public ReplicaSet? FirstSet { get; private set; }
+
+    /// <summary>
+    /// The journal up to here came from a backup. The replica sets named in it are of the broker that was lost, and say nothing about this replica. Zero for a journal
+    /// that began here.
+    /// </summary>
+    public Position Inherited { get; private set; }
+
+    /// <summary>The backup it came from; empty for a journal that began here.</summary>
+    public Guid Origin { get; private set; }
 
     /// <summary>Reads the file, or makes a new identity when there is none.</summary>
     /// <param name="disk">Where the directory is.</param>
@@ -66,6 +77,15 @@ public sealed class ReplicaStateFile
         return file;
     }
 
+    /// <summary>Gives a journal that was copied back from a backup an identity of its own, which makes it a replica; on disk when it returns.</summary>
+    /// <param name="disk">Where the directory is.</param>
+    /// <param name="directory">Holds the journal, and no identity.</param>
+    /// <param name="newId">Identity of the new replica; random, never one that was used before.</param>
+    /// <param name="inherited">Where the backup ends.</param>
+    /// <param name="origin">Identity of the backup.</param>
+    internal static void CreateRestored(IDisk disk, string directory, Guid newId, Position inherited, Guid origin) =>
+        new ReplicaStateFile(disk, directory) { Id = new ReplicaId(newId), Inherited = inherited, Origin = origin }.Write();
+
     /// <summary>Remembers a promise; on disk when it returns.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The epoch is lower than one already promised.</exception>
     public void Promise(Epoch epoch)
@@ -92,27 +112,33 @@ public sealed class ReplicaStateFile
         }
 
         var version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8));
-        if (version != FormatVersion)
+        if (version is 0 or > FormatVersion)
         {
             throw new NewerFormatException(path, version, FormatVersion);
         }
 
         var body = bytes.AsSpan(HeadBytes);
         var setBytes = BinaryPrimitives.ReadInt32LittleEndian(body[24..]);
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Checksum(body) || setBytes != body.Length - 28)
+        var originBytes = version == 1 ? 0 : OriginBytes;
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Checksum(body) || setBytes != body.Length - 28 - originBytes)
         {
             throw new StoreException($"{path} is damaged");
         }
 
         Id = new ReplicaId(new Guid(body[..16]));
         Promised = new Epoch(BinaryPrimitives.ReadInt64LittleEndian(body[16..]));
-        FirstSet = setBytes == 0 ? null : ReplicaSet.Decode(body[28..]);
+        FirstSet = setBytes == 0 ? null : ReplicaSet.Decode(body.Slice(28, setBytes));
+        if (originBytes > 0)
+        {
+            Inherited = new Position(BinaryPrimitives.ReadInt64LittleEndian(body[^OriginBytes..]));
+            Origin = new Guid(body[^16..]);
+        }
     }
 
     private void Write()
     {
         var set = FirstSet?.Encode() ?? [];
-        var bytes = new byte[FixedBytes + set.Length];
+        var bytes = new byte[FixedBytes + set.Length + OriginBytes];
         Magic.CopyTo(bytes, 0);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(8), FormatVersion);
         var body = bytes.AsSpan(HeadBytes);
@@ -120,6 +146,8 @@ public sealed class ReplicaStateFile
         BinaryPrimitives.WriteInt64LittleEndian(body[16..], Promised.Value);
         BinaryPrimitives.WriteInt32LittleEndian(body[24..], set.Length);
         set.CopyTo(body[28..]);
+        BinaryPrimitives.WriteInt64LittleEndian(body[^OriginBytes..], Inherited.Value);
+        Origin.TryWriteBytes(body[^16..]);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Checksum(body));
 
         var path = Path.Combine(_directory, Name);

@@ -13,13 +13,23 @@ public sealed partial class BrokerElection
     /// </summary>
     /// <param name="self">Our replica.</param>
     /// <param name="cancellationToken">Ends the wait; nothing of ours stays behind.</param>
-    public async Task<ReplicaSetRecord> FormAsync(Guid self, CancellationToken cancellationToken)
+    public Task<ReplicaSetRecord> FormAsync(Guid self, CancellationToken cancellationToken) => FormAsync(self, Guid.Empty, cancellationToken);
+
+    /// <summary>
+    /// The same for a replica that was restored from a backup: a set has members of one origin only, because one that begins with nothing could outvote what
+    /// the others brought.
+    /// </summary>
+    /// <param name="self">Our replica.</param>
+    /// <param name="origin">The backup; empty for none.</param>
+    /// <param name="cancellationToken">Ends the wait; nothing of ours stays behind.</param>
+    public async Task<ReplicaSetRecord> FormAsync(Guid self, Guid origin, CancellationToken cancellationToken)
     {
+        var member = new ReplicaMemberRecord(self, _options.Container, origin == Guid.Empty ? null : origin);
         var formed = new TaskCompletionSource<ReplicaSetRecord>(TaskCreationOptions.RunContinuationsAsynchronously);
         WatchedReader reader = null!;
         var loop = new Reconciler(_registry, $"forming of {_options.Broker}", async ct =>
         {
-            if (!formed.Task.IsCompleted && await TryFormAsync(self, reader, ct) is { } set)
+            if (!formed.Task.IsCompleted && await TryFormAsync(member, reader, ct) is { } set)
             {
                 formed.TrySetResult(set);
             }
@@ -37,7 +47,7 @@ public sealed partial class BrokerElection
         }
     }
 
-    private async Task<ReplicaSetRecord?> TryFormAsync(Guid self, WatchedReader reader, CancellationToken cancellationToken)
+    private async Task<ReplicaSetRecord?> TryFormAsync(ReplicaMemberRecord self, WatchedReader reader, CancellationToken cancellationToken)
     {
         var setPath = ZnodePaths.BrokerReplicas(_options.Group, _options.Broker);
         var formingPath = ZnodePaths.BrokerForming(_options.Group, _options.Broker);
@@ -58,7 +68,16 @@ public sealed partial class BrokerElection
             return null; // a container that is there twice lost its disk, and its old entry disappears with the old session
         }
 
-        var set = new ReplicaSetRecord(NewGuid(), [.. members.Take(_options.ReplicaCount).OrderBy(member => member.Replica)]);
+        if (members.DistinctBy(member => member.Origin).Count() > 1)
+        {
+            _registry.Logger.LogWarning(
+                "The replicas of {Broker} cannot be formed: {Containers} are restored from different backups, or from none. Restore the same backup for all of them",
+                _options.Broker, string.Join(", ", members.Select(member => $"{member.Container} ({member.Origin?.ToString("N") ?? "empty"})")));
+            return null;
+        }
+
+        var set = new ReplicaSetRecord(
+            NewGuid(), [.. members.Take(_options.ReplicaCount).Select(member => member with { Origin = null }).OrderBy(member => member.Replica)]);
         List<MultiOperation> operations =
             [.. set.Members.Select(member => MultiOperation.Check($"{formingPath}/{member.Replica:N}", -1))];
         operations.Add(MultiOperation.Create(setPath, ElectionJson.Write(set), RegistryAcls.For(setPath), CreateMode.Persistent));
@@ -75,9 +94,9 @@ public sealed partial class BrokerElection
         }
     }
 
-    private async Task EnterFormingAsync(string formingPath, Guid self, CancellationToken cancellationToken)
+    private async Task EnterFormingAsync(string formingPath, ReplicaMemberRecord self, CancellationToken cancellationToken)
     {
-        var path = $"{formingPath}/{self:N}";
+        var path = $"{formingPath}/{self.Replica:N}";
         var session = _registry.Session;
         if (await _registry.ExistsAsync(path, cancellationToken) is { } stat)
         {
@@ -93,7 +112,7 @@ public sealed partial class BrokerElection
         try
         {
             await _registry.CreateAsync(
-                path, ElectionJson.Write(new ReplicaMemberRecord(self, _options.Container)), CreateMode.Ephemeral, cancellationToken);
+                path, ElectionJson.Write(self), CreateMode.Ephemeral, cancellationToken);
         }
         catch (ZooKeeperException exception) when (exception.Error == ZooKeeperError.NodeExists)
         {

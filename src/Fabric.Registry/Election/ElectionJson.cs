@@ -134,10 +134,16 @@ internal static class ElectionJson
     {
         writer.WriteString("replica", member.Replica.ToString("N"));
         writer.WriteString("container", member.Container);
+        if (member.Origin is { } origin)
+        {
+            writer.WriteString("origin", origin.ToString("N"));
+        }
     }
 
-    private static ReplicaMemberRecord ReadMember(JsonElement element) =>
-        new(ReplicaOf(element), element.GetProperty("container").GetString()!);
+    private static ReplicaMemberRecord ReadMember(JsonElement element) => new(
+        ReplicaOf(element),
+        element.GetProperty("container").GetString()!,
+        element.OptionalString("origin") is { } origin ? Guid.ParseExact(origin, "N") : null);
 
     private static Guid ReplicaOf(JsonElement element) => Guid.ParseExact(element.GetProperty("replica").GetString()!, "N");
 

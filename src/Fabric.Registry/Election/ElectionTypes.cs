@@ -63,7 +63,8 @@ public sealed record ElectionView(
 /// <summary>One member of a replica set.</summary>
 /// <param name="Replica">Identity of its disk.</param>
 /// <param name="Container">The container that runs it.</param>
-public sealed record ReplicaMemberRecord(Guid Replica, string Container);
+/// <param name="Origin">While the set is formed, the backup that its data came from; null when it begins with nothing.</param>
+public sealed record ReplicaMemberRecord(Guid Replica, string Container, Guid? Origin = null);
 
 /// <summary>The replicas whose majority decides, as the registry shows them.</summary>
 /// <param name="StoreId">Identity of the data.</param>

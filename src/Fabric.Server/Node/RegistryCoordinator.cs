@@ -11,9 +11,11 @@ namespace Fabric.Server.Node;
 /// </summary>
 internal sealed class RegistryCoordinator(BrokerElection election) : ICoordinator
 {
-    public async Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken)
+    public Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken) => FormAsync(self, Guid.Empty, cancellationToken);
+
+    public async Task<ReplicaSet> FormAsync(ReplicaId self, Guid origin, CancellationToken cancellationToken)
     {
-        var record = await election.FormAsync(self.Value, cancellationToken);
+        var record = await election.FormAsync(self.Value, origin, cancellationToken);
         return new ReplicaSet(record.StoreId, record.Members.Select(member => new ReplicaMember(new ReplicaId(member.Replica), member.Container)));
     }
 

@@ -99,14 +99,14 @@ internal sealed class InspectionPass(IDisk disk, string directory, JournalWalk w
         foreach (var name in disk.ListFiles(directory).Where(StoreFileNames.IsCheckpoint).Reverse())
         {
             var path = Path.Combine(directory, name);
-            if (CheckpointFile.TryRead(disk, path) is not var (head, _))
+            if ((walk.FindCheckpoint(name) ?? CheckpointFile.TryRead(disk, path)?.Head) is not { } head)
             {
                 _newerDamaged |= _checkpoint is null;
                 newest ??= Fault(JournalFaultKind.CorruptCheckpoint, Position.Zero, path, "its checksum is wrong");
                 continue;
             }
 
-            if (walk.Take(head) is { } other)
+            if (walk.Take(head, name) is { } other)
             {
                 return Fault(JournalFaultKind.Contradiction, other, path, "it remembers another record of this position than the journal has");
             }

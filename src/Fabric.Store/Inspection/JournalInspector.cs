@@ -28,6 +28,9 @@ public sealed class JournalInspector(FabricRuntime runtime, string directory)
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(25);
 
+    /// <summary>Does not look a second time whether the end moves: what is read is only as good as at that moment anyway.</summary>
+    internal bool IsQuick { get; init; }
+
     /// <summary>Reads records from a position on.</summary>
     /// <param name="from">Records that begin before it are not read; zero for all that are there.</param>
     /// <param name="until">Records that begin at it or later are not read; null for all.</param>
@@ -49,7 +52,7 @@ public sealed class JournalInspector(FabricRuntime runtime, string directory)
             var isSame = look > 0 && found == last && walk.At == before;
             (agreed, moved) = (isSame ? agreed + 1 : 1, look > 0 && !isSame ? moved + 1 : moved);
             last = found;
-            if (agreed >= (found is null ? LooksThatAgreeOnNothing : LooksThatAgree) || (found is null && moved > 0))
+            if (agreed >= (found is null ? LooksThatAgreeOnNothing : LooksThatAgree) || (found is null && (moved > 0 || IsQuick)))
             {
                 return walk.Report(directory, found, isMoving: moved > 0);
             }

@@ -13,6 +13,7 @@ internal sealed class JournalWalk(Position from, Position? until, IJournalVisito
 
     private readonly List<JournalFault> _remarks = [];
     private readonly Dictionary<Position, SystemRecord> _systemRecords = [];
+    private readonly Dictionary<string, CheckpointHead> _checkpoints = new(StringComparer.Ordinal);
     private Position? _started;
     private Position _segmentShown = new(-1);
     private long _records;
@@ -80,10 +81,14 @@ internal sealed class JournalWalk(Position from, Position? until, IJournalVisito
         At = end;
     }
 
+    /// <summary>A checkpoint that an earlier look read whole: published ones never change, and they are long.</summary>
+    public CheckpointHead? FindCheckpoint(string name) => _checkpoints.GetValueOrDefault(name);
+
     /// <summary>Takes in a sound checkpoint.</summary>
     /// <returns>A record that it remembers otherwise than the journal has it; null when there is none.</returns>
-    public Position? Take(CheckpointHead checkpoint)
+    public Position? Take(CheckpointHead checkpoint, string name)
     {
+        _checkpoints[name] = checkpoint;
         if (Checkpoint is null || checkpoint.Position > Checkpoint.Position)
         {
             Checkpoint = checkpoint;
@@ -112,12 +117,11 @@ internal sealed class JournalWalk(Position from, Position? until, IJournalVisito
 
     public JournalReport Report(string directory, JournalFault? fault, bool isMoving)
     {
-        var first = Position.Max(_started ?? Position.Zero, From);
         return new JournalReport
         {
             Directory = directory,
-            First = first,
-            End = Position.Max(Reached, first),
+            First = Position.Min(Position.Max(_started ?? Position.Zero, From), Reached),
+            End = Reached,
             Committed = Committed,
             Checkpoint = Checkpoint?.Position,
             Cleaned = Checkpoint?.Cleaned ?? Position.Zero,

@@ -14,6 +14,9 @@ public sealed partial class Journal
     /// <summary>How long after a batch its mark is renewed.</summary>
     private static readonly TimeSpan MarkDelay = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>How much later it is looked whether the mark can say that more is committed. A slave hears that with the next heartbeat.</summary>
+    private static readonly TimeSpan CommittedMarkDelay = TimeSpan.FromMilliseconds(200);
+
     private Segment _current; // owned by the writer
     private CutRequest? _cutRequest; // guarded by _gate
     private bool _writerIsIdle; // guarded by _gate: it has looked, and there was nothing
@@ -23,6 +26,7 @@ public sealed partial class Journal
 
     private readonly byte[] _smallBatch = new byte[SmallBatchBytes]; // owned by the writer
     private Position _marked; // owned by the writer: what the newest mark calls synced
+    private Position _markedCommitted; // owned by the writer: what it calls committed
     private bool _markIsAwaited; // owned by the writer
     private volatile bool _markIsDue;
 
@@ -207,7 +211,7 @@ public sealed partial class Journal
         }
 
         _current.File!.Sync();
-        _marked = from;
+        (_marked, _markedCommitted) = (from, mark.Committed);
         OnWritten(to);
     }
 
@@ -275,7 +279,16 @@ public sealed partial class Journal
         if (closing || _markIsDue)
         {
             _markIsDue = _markIsAwaited = false;
-            MarkSynced(closing);
+            if (closing || _marked < Durable || _markedCommitted < Position.Min(Committed, Durable))
+            {
+                MarkSynced(closing);
+            }
+
+            if (!closing && _markedCommitted < Durable)
+            {
+                // An idle journal must know in the end that all of it is committed. A batch that comes earlier sets the timer anew.
+                _markTimer.Change(CommittedMarkDelay, Timeout.InfiniteTimeSpan);
+            }
         }
         else if (_marked < Durable && !_markIsAwaited)
         {
@@ -297,7 +310,8 @@ public sealed partial class Journal
     private void MarkSynced(bool closing)
     {
         var end = _marked = Durable;
-        SegmentFiles.WriteMark(_current, new SyncMark(end, end, Position.Min(Committed, end), closing));
+        _markedCommitted = Position.Min(Committed, end);
+        SegmentFiles.WriteMark(_current, new SyncMark(end, end, _markedCommitted, closing));
         if (closing)
         {
             _current.File!.Sync();

@@ -24,12 +24,18 @@ internal sealed class ReplicaGroup : IAsyncDisposable
 
     public IEnumerable<string> Containers => _disks.Keys;
 
-    public static async Task<ReplicaGroup> StartAsync(Func<ReplicaOptions, ReplicaOptions>? with = null)
+    /// <param name="with">Changes the options of all.</param>
+    /// <param name="prepare">Puts something on each disk beforehand.</param>
+    public static async Task<ReplicaGroup> StartAsync(Func<ReplicaOptions, ReplicaOptions>? with = null, Func<CrashDisk, Task>? prepare = null)
     {
         var group = new ReplicaGroup { With = with ?? (static options => options) };
         for (var i = 1; i <= 3; i++)
         {
-            group._disks[$"broker{i}"] = new CrashDisk();
+            var disk = group._disks[$"broker{i}"] = new CrashDisk();
+            if (prepare is not null)
+            {
+                await prepare(disk);
+            }
         }
 
         await Task.WhenAll(group._disks.Keys.Select(container => group.StartAsync(container)));
