@@ -13,6 +13,9 @@ namespace Fabric.Registry.Election;
 /// </remarks>
 public sealed partial class BrokerElection : IAsyncDisposable
 {
+    /// <summary>Pause before the outcome of a lost request is asked for again.</summary>
+    private static readonly TimeSpan LostPause = TimeSpan.FromMilliseconds(20);
+
     private readonly FabricRegistry _registry;
     private readonly ElectionOptions _options;
     private readonly string _epochPath;
@@ -141,7 +144,8 @@ public sealed partial class BrokerElection : IAsyncDisposable
             }
             catch (RegistryUnavailableException)
             {
-                // Lost again; the answer is only worth something when it is known.
+                // Lost again, which the session says a moment later than the request: not to ask in a circle until then.
+                await Task.Delay(LostPause, _registry.Runtime.Time, cancellationToken);
             }
         }
     }
