@@ -45,7 +45,7 @@ public readonly struct Delivery
         HasMessage = true,
         Destination = queue.Name,
         Sequence = new MessageSequence(entry.Position),
-        RedeliveryCounter = entry.Redeliveries,
+        RedeliveryCounter = entry.Redeliveries + (entry.Position < queue.InheritedHorizon ? 1 : 0),
         PayloadBytes = entry.PayloadBytes,
         Encoding = entry.Encoding,
         AcceptedAt = entry.AcceptedAt,

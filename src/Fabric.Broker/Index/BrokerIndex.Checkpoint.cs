@@ -11,7 +11,7 @@ namespace Fabric.Broker.Index;
 /// </summary>
 internal sealed partial class BrokerIndex
 {
-    private const uint CheckpointMagic = 0x31434246; // "FBC1"
+    private const uint CheckpointMagic = 0x32434246; // "FBC2"
 
     public void Save(IBufferWriter<byte> output)
     {
@@ -85,6 +85,7 @@ internal sealed partial class BrokerIndex
     {
         writer.Number(queue.Id);
         writer.Bytes(Encoding.UTF8.GetBytes(queue.Name));
+        writer.Number(queue.DeliveryHorizon);
         writer.Number(queue.Entries.Count);
         EntryChunk? chunk = null;
         var slot = 0;
@@ -108,6 +109,7 @@ internal sealed partial class BrokerIndex
         var queue = new QueueIndex(id, Encoding.UTF8.GetString(reader.Bytes()), _arrays);
         _queues.Add(id, queue);
         _queuesByName.Add(queue.Name, queue);
+        queue.DeliveryHorizon = reader.Number();
         long position = 0;
         for (var entries = reader.Number(); entries > 0; entries--)
         {

@@ -76,6 +76,9 @@ internal sealed partial class BrokerIndex
             case RecordKind.DestinationRemoved:
                 RemoveQueue(ReadId(record));
                 break;
+            case RecordKind.DeliveryHorizon:
+                MoveHorizon(record);
+                break;
             default:
                 throw new StoreException(
                     $"the record at {record.Position} has the unknown kind {record.Kind}: a later version wrote it");
@@ -123,6 +126,21 @@ internal sealed partial class BrokerIndex
         {
             _queuesByName.Remove(queue.Name);
             queue.Observer = null;
+        }
+    }
+
+    private void MoveHorizon(in JournalRecord record)
+    {
+        if (record.Body.Length != 12)
+        {
+            throw new StoreException($"the record at {record.Position} has {record.Body.Length} bytes instead of 12");
+        }
+
+        // The queue may have been deleted meanwhile.
+        if (_queues.TryGetValue(ReadId(record), out var queue))
+        {
+            queue.DeliveryHorizon = Math.Max(queue.DeliveryHorizon, BinaryPrimitives.ReadInt64LittleEndian(record.Body[4..]));
+            queue.Observer?.HorizonMoved();
         }
     }
 

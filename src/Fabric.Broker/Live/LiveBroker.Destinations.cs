@@ -203,6 +203,7 @@ internal sealed partial class LiveBroker
             && destination is LiveQueue queue && queue.Id == index.Id)
         {
             queue.Bind(index);
+            MarkApplied(queue); // consumers that came before their queue wait for its horizon
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Fabric.Broker.Index;
 
 namespace Fabric.Broker.Live;
@@ -8,6 +9,12 @@ namespace Fabric.Broker.Live;
 /// </summary>
 internal sealed partial class LiveBroker
 {
+    /// <summary>
+    /// How far a horizon is ahead, in journal bytes: a record for each half of it that a queue's deliveries advance, and at most so much that is
+    /// flagged after a take-over although nobody has seen it.
+    /// </summary>
+    private const long HorizonBytes = 4 * 1024 * 1024;
+
     public bool TryTakeDelivery(BrokerConnection connection, out Delivery delivery)
     {
         while (connection.Outbound.TryDequeue(out delivery))
@@ -74,7 +81,48 @@ internal sealed partial class LiveBroker
         }
 
         queue.EndRound();
+        KeepHorizonAhead(queue);
     }
+
+    /// <summary>
+    /// Journals how far deliveries may go, well before they get there, so that the next master knows which messages somebody may have seen
+    /// (RECORDS.md). Nothing is delivered beyond what is committed of it.
+    /// </summary>
+    private void KeepHorizonAhead(LiveQueue queue)
+    {
+        if (queue.Index is null || queue.Consumers.Count == 0)
+        {
+            return;
+        }
+
+        var end = Journal.End.Value;
+        if (queue.AppendedHorizon - end >= HorizonBytes / 2)
+        {
+            return;
+        }
+
+        var next = queue.NextPosition(end);
+        if (queue.AppendedHorizon - next >= HorizonBytes / 2)
+        {
+            return;
+        }
+
+        Span<byte> body = stackalloc byte[12];
+        BinaryPrimitives.WriteInt32LittleEndian(body, queue.Id);
+        BinaryPrimitives.WriteInt64LittleEndian(body[4..], next + HorizonBytes);
+        try
+        {
+            Journal.Append(RecordKind.DeliveryHorizon, 0, body, default);
+            queue.AppendedHorizon = next + HorizonBytes;
+        }
+        catch (Exception exception) when (BrokerConnection.EndsService(exception))
+        {
+            // The mastership is over, and with it every delivery.
+        }
+    }
+
+    /// <summary>Up to where the queue's messages may be delivered now.</summary>
+    private long Deliverable(LiveQueue queue) => queue.Index is { } index ? Math.Min(Confirmed, index.DeliveryHorizon) : Confirmed;
 
     /// <summary>Finds the next message and the consumer whose turn it is.</summary>
     private bool TryMatch(LiveQueue queue, out BrokerConsumer consumer, out QueueView view, out MemoryMessage? message)
@@ -84,14 +132,14 @@ internal sealed partial class LiveBroker
         message = null;
         if (!queue.HasFilters)
         {
-            return queue.Consumers.Count > 0 && queue.TryPeek(view, Confirmed, out message)
+            return queue.Consumers.Count > 0 && queue.TryPeek(view, Deliverable(queue), out message)
                 && (consumer = queue.NextConsumer()!) is not null;
         }
 
         while ((consumer = queue.NextConsumer()!) is not null)
         {
             view = queue.ViewOf(consumer);
-            if (queue.TryPeek(view, Confirmed, out message))
+            if (queue.TryPeek(view, Deliverable(queue), out message))
             {
                 return true;
             }

@@ -200,7 +200,7 @@ internal sealed partial class LiveBroker
         var deliveredLast = lastDelivered == LastDelivered.Unknown ? held.Length - 1 : -1;
         if (lastDelivered.Value >= 0)
         {
-            deliveredLast = held.Find(lastDelivered.Value);
+            deliveredLast = held.Find(lastDelivered.Value); // acknowledged already: then what stands before it counts
         }
 
         for (var index = 0; index < held.Length; index++)
@@ -211,7 +211,7 @@ internal sealed partial class LiveBroker
                 continue;
             }
 
-            var deliveries = index <= deliveredLast ? 1 : 0;
+            var deliveries = index <= deliveredLast || (deliveredLast < 0 && item.Sequence <= lastDelivered.Value) ? 1 : 0;
             if (item.Transaction is { } transaction)
             {
                 // Acknowledged by a transaction that is still open: its outcome decides.

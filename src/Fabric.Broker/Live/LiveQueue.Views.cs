@@ -48,6 +48,24 @@ internal sealed partial class LiveQueue
         return memory is not null || position != long.MaxValue;
     }
 
+    /// <summary>Where the furthest of the consumers' ways goes on; the given end when nothing lies ahead of it.</summary>
+    public long NextPosition(long end)
+    {
+        long furthest = 0;
+        foreach (var view in _views)
+        {
+            if (view.IsBrowser)
+            {
+                continue;
+            }
+
+            var (chunk, slot) = (view.Cursor.Chunk, view.Cursor.Slot);
+            furthest = Math.Max(furthest, Index!.Entries.TryNext(ref chunk, ref slot) ? chunk!.Entries[slot].Position : end);
+        }
+
+        return furthest;
+    }
+
     /// <summary>Moves a view past the message that <see cref="TryPeek"/> found.</summary>
     public static void Pass(QueueView view, MemoryMessage? memory)
     {

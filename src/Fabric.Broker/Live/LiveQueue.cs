@@ -40,13 +40,23 @@ internal sealed partial class LiveQueue(LiveBroker broker, DestinationName name,
     public override DestinationStatistics Statistics => new(
         Name, (Index?.Entries.Count ?? 0) + _memoryCount, Enqueued, Dequeued, InFlight, Consumers.Count, Producers);
 
+    /// <summary>Messages before it may have been delivered by an earlier master.</summary>
+    public long InheritedHorizon { get; private set; }
+
+    /// <summary>The newest horizon that was appended; it counts when it is committed.</summary>
+    public long AppendedHorizon { get; set; }
+
     public void Bind(QueueIndex index)
     {
         Index = index;
+        AppendedHorizon = index.DeliveryHorizon;
+        InheritedHorizon = Math.Min(index.DeliveryHorizon, broker.Confirmed); // what comes from now on nobody has seen
         index.Observer = this;
     }
 
     void IQueueObserver.EntryAdded() => broker.MarkApplied(this);
+
+    void IQueueObserver.HorizonMoved() => broker.MarkApplied(this);
 
     void IQueueObserver.EntryRemoved(in QueueEntry entry)
     {

@@ -304,6 +304,7 @@ internal sealed partial class ConsumerCore
             if (!IsExpired(message))
             {
                 message.State = IncomingState.Held;
+                message.WasDelivered = true;
                 return message;
             }
 
@@ -333,11 +334,12 @@ internal sealed partial class ConsumerCore
         return false;
     }
 
+    /// <summary>The last message in the broker's list that the application has seen, even if it gave it back; -1 for none.</summary>
     private long LastDelivered()
     {
         for (var message = _last; message is not null; message = message.Previous)
         {
-            if (message.State != IncomingState.Buffered)
+            if (message.WasDelivered)
             {
                 return message.Id.BrokerSequenceId;
             }

@@ -73,6 +73,9 @@ internal sealed class Incoming
 
     public IncomingState State { get; set; }
 
+    /// <summary>Whether the application has had it in its hands, on this connection or an earlier one.</summary>
+    public bool WasDelivered { get; set; }
+
     /// <summary>The consumer's connection count when the message was dispatched; another one means that the broker does not know of it.</summary>
     public int Generation { get; set; }
 

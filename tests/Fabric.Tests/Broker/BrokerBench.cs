@@ -152,6 +152,7 @@ internal sealed class TestClient(BrokerBench bench, string connectionId) : IConn
             NoLocal = noLocal,
         });
         Assert.That(result.Status, Is.EqualTo(BrokerStatus.Accepted), result.Detail);
+        bench.Journal.CommitHorizons();
         return key;
     }
 
@@ -160,6 +161,7 @@ internal sealed class TestClient(BrokerBench bench, string connectionId) : IConn
     /// <summary>Everything that was dispatched to this connection and not yet received.</summary>
     public IReadOnlyList<Received> Receive()
     {
+        bench.Journal.CommitHorizons();
         var received = new List<Received>();
         while (Connection.TryTakeDelivery(out var delivery))
         {

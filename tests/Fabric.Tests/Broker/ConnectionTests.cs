@@ -146,7 +146,7 @@ public sealed class ConnectionTests
         var next = _bench.Connect();
         next.Consume();
         var received = next.Receive().Single();
-        Assert.That((received.Text, received.Redeliveries), Is.EqualTo(("stored", 0)));
+        Assert.That((received.Text, received.Redeliveries), Is.EqualTo(("stored", 1)), "it may have been seen");
     }
 
     [Test]

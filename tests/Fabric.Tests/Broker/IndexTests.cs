@@ -10,8 +10,8 @@ public sealed class IndexTests
     public void Stored_numbers_are_frozen()
     {
         Assert.That(
-            new[] { RecordKind.Epoch, RecordKind.DestinationAdded, RecordKind.DestinationRemoved, RecordKind.Message, RecordKind.Acknowledged, RecordKind.TransactionCommitted },
-            Is.EqualTo(new byte[] { 1, 16, 17, 18, 19, 20 }));
+            new[] { RecordKind.Epoch, RecordKind.DestinationAdded, RecordKind.DestinationRemoved, RecordKind.Message, RecordKind.Acknowledged, RecordKind.TransactionCommitted, RecordKind.DeliveryHorizon },
+            Is.EqualTo(new byte[] { 1, 16, 17, 18, 19, 20, 21 }));
         Assert.That((RecordKind.InTransaction, Envelope.DeadLettered), Is.EqualTo(((byte)1, (byte)1)));
         Assert.That(ProducerAudit.ProducersMax, Is.EqualTo(16384));
     }

@@ -1,4 +1,5 @@
 using Fabric.Broker;
+using Fabric.Broker.Index;
 
 namespace Fabric.Tests.Broker;
 
@@ -24,7 +25,7 @@ public sealed class RedeliveryTests
     [TestCase(0, new[] { 1, 0, 0 })]
     [TestCase(1, new[] { 1, 1, 0 })]
     [TestCase(2, new[] { 1, 1, 1 })]
-    [TestCase(7, new[] { 0, 0, 0 })]
+    [TestCase(7, new[] { 1, 1, 1 })] // one that was acknowledged: those before it were delivered too
     public void What_a_closing_consumer_holds_returns_in_order_and_counts_up_to_the_last_delivered_one(int last, int[] expected)
     {
         var consumer = _client.Consume(prefetch: 3);
@@ -87,6 +88,57 @@ public sealed class RedeliveryTests
         _other.Consume();
         Assert.That(_other.Receive().Select(message => message.Redeliveries), Is.EqualTo(new[] { 1, 1 }));
         Assert.That(_client.Send("late").Status, Is.EqualTo(BrokerStatus.NotServing));
+    }
+
+    [Test]
+    public void After_a_take_over_what_may_have_been_seen_is_flagged_and_the_rest_is_not()
+    {
+        var other = DestinationName.Queue("no consumer");
+        _client.Consume(prefetch: 1);
+        Send(_other, 3);
+        _other.SendCommitted("unseen", other);
+        _bench.Broker.StopServing();
+        _bench.Journal.Crash();
+        _bench.Serve();
+
+        var client = _bench.Connect();
+        client.Consume();
+        client.Consume(other);
+        _other = _bench.Connect();
+        _other.SendCommitted("new");
+        _other.SendCommitted("new", other);
+        Assert.That(
+            client.Receive().Select(message => (message.Text, message.Redeliveries)),
+            Is.EquivalentTo(new[] { ("m0", 1), ("m1", 1), ("m2", 1), ("new", 0), ("unseen", 0), ("new", 0) }));
+    }
+
+    [Test]
+    public void Nothing_is_delivered_beyond_a_horizon_that_is_not_committed()
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            _other.SendCommitted($"m{i}");
+        }
+
+        Assert.That(_client.TryConsume(new ConsumerRequest { Key = new ConsumerKey(1, 1), Destination = BrokerBench.Q, Prefetch = 10 }).Succeeded);
+        Assert.That(_client.Connection.TryTakeDelivery(out _), Is.False, "a master that dies now leaves no word of it");
+        Assert.That(_bench.Journal.Records[^1].Kind, Is.EqualTo(RecordKind.DeliveryHorizon));
+        _bench.Journal.Commit();
+        Assert.That(_client.ReceiveTexts(), Is.EqualTo(new[] { "m0", "m1", "m2" }));
+    }
+
+    [Test]
+    public void A_horizon_is_journalled_now_and_then_and_always_ahead()
+    {
+        _client.Consume();
+        var big = new string('x', 100_000);
+        for (var i = 0; i < 100; i++)
+        {
+            _other.SendCommitted(big);
+            Assert.That(_client.Receive(), Has.Count.EqualTo(1));
+        }
+
+        Assert.That(_bench.Journal.Records.Count(record => record.Kind == RecordKind.DeliveryHorizon), Is.InRange(4, 7));
     }
 
     [Test]

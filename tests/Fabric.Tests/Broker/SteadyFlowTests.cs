@@ -132,6 +132,16 @@ public sealed class SteadyFlowTests
 
         public void Commit()
         {
+            do
+            {
+                ApplyAll();
+                Machine!.Flush(Applied);
+            }
+            while (Applied < End);
+        }
+
+        private void ApplyAll()
+        {
             while (Applied < End)
             {
                 var at = (int)(Applied.Value & (_ring.Length - 1));
@@ -147,8 +157,6 @@ public sealed class SteadyFlowTests
                     Applied, end, _ring[at + 4], _ring[at + 5], _ring.AsSpan(at + HeaderBytes, length - HeaderBytes)));
                 Applied = end;
             }
-
-            Machine!.Flush(Applied);
         }
 
         /// <summary>A record never wraps around: what does not fit at the end begins at the front.</summary>

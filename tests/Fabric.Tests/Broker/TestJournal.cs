@@ -1,3 +1,4 @@
+using Fabric.Broker.Index;
 using Fabric.Store;
 using Fabric.Store.Journal;
 
@@ -92,8 +93,39 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
         _noRoom = null;
     }
 
-    /// <summary>Commits and applies everything that was appended.</summary>
-    public void Commit() => Commit(int.MaxValue);
+    /// <summary>Commits and applies everything that was appended, and what its application appends.</summary>
+    public void Commit()
+    {
+        do
+        {
+            Commit(int.MaxValue);
+        }
+        while (HasUncommitted);
+    }
+
+    /// <summary>
+    /// Commits delivery horizons as long as nothing else is before them: tests that are about something else see deliveries as soon as there is a consumer.
+    /// </summary>
+    public void CommitHorizons()
+    {
+        while (NextKind == RecordKind.DeliveryHorizon)
+        {
+            Commit(1);
+        }
+    }
+
+    private bool HasUncommitted => NextKind != 0;
+
+    private byte NextKind
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _applied < _records.Count ? _records[_applied].Kind : (byte)0;
+            }
+        }
+    }
 
     /// <summary>Commits and applies some of the records that were appended.</summary>
     public void Commit(int count)
