@@ -93,7 +93,7 @@ internal sealed class HistoryIndex
                 story.FirstAppearance = story.FirstAppearance < 0 ? place : story.FirstAppearance;
                 break;
             case HistoryEventKind.AcknowledgeAttempted when item.Transaction is null:
-                story.MayBeConsumed = true;
+                story.MayBeConsumed = story.IsAcknowledgedAlone = true;
                 break;
             case HistoryEventKind.AcknowledgeAttempted:
                 TransactionOf(item.Transaction!).Acknowledges.Add(

@@ -40,6 +40,9 @@ internal sealed class MessageStory(MessageIdentity identity)
 
     public bool IsBrowsed { get; set; }
 
+    /// <summary>Whether somebody acknowledged it, or tried to, outside of any transaction.</summary>
+    public bool IsAcknowledgedAlone { get; set; }
+
     /// <summary>Whether some acknowledgement may have taken place.</summary>
     public bool MayBeConsumed { get; set; }
 

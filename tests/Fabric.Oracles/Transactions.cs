@@ -16,10 +16,11 @@ internal static class Transactions
             return $"was not committed yet when {early.Identity} was seen";
         }
 
+        // A message that is gone may be so by somebody's acknowledgement outside of a transaction.
         // What a refused send or one of unknown outcome adds to its transaction cannot be told; copies cannot be told apart.
         var parts = transaction.Sends.Where(message => message.IsSendConfirmed)
             .Select(message => (Name: $"the send of {message.Identity}", TookPlace: message.IsVisible))
-            .Concat(transaction.Acknowledges.Where(item => item.Message.Attempts == 1)
+            .Concat(transaction.Acknowledges.Where(item => item.Message.Attempts == 1 && (CameBack(item) || !item.Message.IsAcknowledgedAlone))
                 .Select(item => (Name: $"the acknowledgement of {item.Message.Identity}", TookPlace: !CameBack(item))))
             .ToList();
         var done = parts.FirstOrDefault(part => part.TookPlace).Name;

@@ -145,6 +145,14 @@ internal sealed class HistoryCheckerTests
     }
 
     [Test]
+    public void An_acknowledgement_outside_of_the_transaction_may_be_why_a_message_is_gone()
+    {
+        new Story().Sent(0).Seen(0).Acks(0).Seen(0, redelivered: true, consumer: "d").Acks(0, "t", consumer: "d").Sent(1, "t").Aborted("t").IsRight();
+        new Story().Sent(0).Seen(0).Seen(0, redelivered: true, consumer: "d").Acks(0, "t", consumer: "d").Sent(1, "t").Aborted("t")
+            .Violates(Oracle.Loss, Oracle.Transaction);
+    }
+
+    [Test]
     public void What_another_got_before_the_first_tried_to_commit_came_back() =>
         new Story().Sent(0).Seen(0).Sent(1, "t").Acks(0, "t").Seen(0, redelivered: true, consumer: "d").Acked(0, consumer: "d").CommitUnknown("t").IsRight();
 
