@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Fabric.Runtime.Disk;
 using Fabric.Runtime.Network;
 using Fabric.Runtime.Scheduling;
@@ -16,6 +17,12 @@ namespace Fabric.Runtime;
 public sealed record FabricRuntime(
     TimeProvider Time, IDisk Disk, INetwork Network, IScheduler Scheduler, Random Random)
 {
+    /// <summary>Fills memory with bytes that nobody can guess. Thread-safe.</summary>
+    public Action<Memory<byte>> Secrets { get; init; } = static bytes => RandomNumberGenerator.Fill(bytes.Span);
+
+    /// <summary>The machine's name, for people and in ids.</summary>
+    public string MachineName { get; init; } = Environment.MachineName;
+
     /// <summary>The real machine. Thread-safe, one per process.</summary>
     public static FabricRuntime System { get; } =
         new(TimeProvider.System, new SystemDisk(), new SystemNetwork(), new SystemScheduler(), Random.Shared);

@@ -337,7 +337,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
     /// <summary>Java's shape, <c>ID:host-…:1</c>, with a random part: unique without asking anybody.</summary>
     private static ConnectionId CreateId(FabricRuntime runtime)
     {
-        var host = Environment.MachineName;
+        var host = runtime.MachineName;
         var millis = runtime.Time.GetUtcNow().ToUnixTimeMilliseconds();
         return new ConnectionId($"ID:{host[..Math.Min(host.Length, 32)]}-{millis:x}-{runtime.Random.NextInt64():x16}:1");
     }

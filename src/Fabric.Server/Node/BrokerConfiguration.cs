@@ -1,5 +1,6 @@
 using System.Globalization;
 using Fabric.Replication;
+using Fabric.Store.Journal;
 
 namespace Fabric.Server.Node;
 
@@ -24,8 +25,8 @@ internal sealed record BrokerConfiguration
     /// <summary>The group that clients discover it in.</summary>
     public required string Group { get; init; }
 
-    /// <summary>Absolute path of this replica's journal; no other replica of the machine has it.</summary>
-    public required string Directory { get; init; }
+    /// <summary>Of this replica's journal; no other replica of the machine has its directory.</summary>
+    public required JournalOptions Journal { get; init; }
 
     /// <summary>How many replicas the broker has, 1 to <see cref="ReplicaSet.MembersMax"/>.</summary>
     public required int Replicas { get; init; }
@@ -79,7 +80,7 @@ internal sealed record BrokerConfiguration
         {
             Broker = broker,
             Group = group,
-            Directory = DirectoryFor(Value("data", Path.Combine("data", broker)), container, dataDirectory),
+            Journal = new JournalOptions { Directory = DirectoryFor(Value("data", Path.Combine("data", broker)), container, dataDirectory) },
             Replicas = ReplicasFor(pid, Value("kind", "MasterSlave"), Number("replicas", 3, 1, ReplicaSet.MembersMax)),
             Sync = ReadSync(pid, Value("sync", "quorum_disk")),
             Weight = Number("weight", 1, 0, 1_000_000),
@@ -133,6 +134,6 @@ internal sealed record BrokerConfiguration
     private static NodeException Wrong(string pid, string what) => new(ExitCode.BadConfiguration, $"{pid}: {what}", "fabric profile-display");
 
     private static object Key(BrokerConfiguration configuration) => (
-        configuration.Broker, configuration.Group, configuration.Directory, configuration.Replicas, configuration.Sync,
+        configuration.Broker, configuration.Group, configuration.Journal, configuration.Replicas, configuration.Sync,
         configuration.Weight, configuration.OpenWirePort, string.Join(' ', configuration.UnknownConnectors));
 }

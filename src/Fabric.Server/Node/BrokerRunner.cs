@@ -45,6 +45,12 @@ internal sealed class BrokerRunner : IAsyncDisposable
     /// <summary>Why it is out of order; null when it is not.</summary>
     public string? Problem => _failure ?? _running?.Host.Failure ?? _running?.Replica.Status.Failure;
 
+    /// <summary>The replica's present life; null while there is none.</summary>
+    public RunningReplica? Running => _running;
+
+    /// <summary>Whether it has ended for good, by itself or because it was asked to.</summary>
+    public bool IsOver => _loop.IsCompleted;
+
     /// <summary>Whether the replica takes part.</summary>
     public bool IsUp => _running is not null && Problem is null;
 

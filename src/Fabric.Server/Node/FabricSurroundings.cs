@@ -27,6 +27,13 @@ internal sealed class FabricSurroundings(FabricRuntime runtime, NodeOptions opti
             Group = configuration.Group,
             Broker = configuration.Broker,
             Container = isFirst ? options.Name : $"{options.Name}/{configuration.Broker}",
-            Uuid = Guid.NewGuid(),
+            Uuid = NewUuid(),
         }), logger));
+
+    private Guid NewUuid()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        runtime.Random.NextBytes(bytes);
+        return new Guid(bytes);
+    }
 }

@@ -3,7 +3,6 @@ using Fabric.Broker.Security;
 using Fabric.Replication;
 using Fabric.Runtime;
 using Fabric.Server.Connections;
-using Fabric.Store.Journal;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Server.Node;
@@ -80,7 +79,7 @@ internal sealed class RunningReplica : IAsyncDisposable
         {
             Broker = configuration.Broker,
             Container = options.Name,
-            Journal = new JournalOptions { Directory = configuration.Directory },
+            Journal = configuration.Journal,
             Weight = configuration.Weight,
             Sync = configuration.Sync,
         };

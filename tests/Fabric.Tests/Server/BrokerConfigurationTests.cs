@@ -1,5 +1,6 @@
 using Fabric.Replication;
 using Fabric.Server.Node;
+using Fabric.Store.Journal;
 
 namespace Fabric.Tests.Server;
 
@@ -18,7 +19,7 @@ internal sealed class BrokerConfigurationTests
         {
             Broker = "tolerant",
             Group = "east",
-            Directory = "/srv/data/tolerant/broker1",
+            Journal = new JournalOptions { Directory = "/srv/data/tolerant/broker1" },
             Replicas = 5,
             Sync = SyncPolicy.QuorumDisk,
             Weight = 1,
@@ -35,7 +36,7 @@ internal sealed class BrokerConfigurationTests
         {
             Assert.That(configuration.Broker, Is.EqualTo("tolerant"));
             Assert.That(configuration.Group, Is.EqualTo("default"));
-            Assert.That(configuration.Directory, Is.EqualTo("/node/data/tolerant"));
+            Assert.That(configuration.Journal.Directory, Is.EqualTo("/node/data/tolerant"));
             Assert.That(configuration.Replicas, Is.EqualTo(3));
         });
     }
@@ -44,7 +45,7 @@ internal sealed class BrokerConfigurationTests
     [TestCase("rel/x", "/node/rel/x")]
     [TestCase("${runtime.data}x", "/node/data/x")]
     public void Replicas_never_share_a_directory(string data, string directory) =>
-        Assert.That(Read(("kind", "Replicated"), ("data", data)).Directory, Is.EqualTo(directory));
+        Assert.That(Read(("kind", "Replicated"), ("data", data)).Journal.Directory, Is.EqualTo(directory));
 
     [Test]
     public void A_stand_alone_broker_has_one_replica() => Assert.That(Read(("kind", "StandAlone")).Replicas, Is.EqualTo(1));

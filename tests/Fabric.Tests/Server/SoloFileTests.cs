@@ -18,7 +18,7 @@ internal sealed class SoloFileTests
             Assert.That(file.Options.EffectiveAdminPort, Is.EqualTo(8161));
             Assert.That(file.Broker.Broker, Is.EqualTo("default"));
             Assert.That(file.Broker.Replicas, Is.EqualTo(1));
-            Assert.That(file.Broker.Directory, Is.EqualTo("/etc/fabric/data/journal"));
+            Assert.That(file.Broker.Journal.Directory, Is.EqualTo("/etc/fabric/data/journal"));
             Assert.That(file.UsersFile, Is.Null);
         });
     }
@@ -44,7 +44,7 @@ internal sealed class SoloFileTests
         {
             Assert.That(file.Options.Name, Is.EqualTo("c1"));
             Assert.That(file.Broker.Broker, Is.EqualTo("orders"));
-            Assert.That(file.Broker.Directory, Is.EqualTo("/var/lib/fabric/orders/journal"));
+            Assert.That(file.Broker.Journal.Directory, Is.EqualTo("/var/lib/fabric/orders/journal"));
             Assert.That(file.Options.BindHost, Is.EqualTo("0.0.0.0"));
             Assert.That(file.Options.EffectiveOpenWirePort, Is.EqualTo(61618));
             Assert.That(file.Options.EffectiveAdminPort, Is.EqualTo(8163));

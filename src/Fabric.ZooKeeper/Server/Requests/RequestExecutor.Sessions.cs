@@ -178,7 +178,7 @@ internal sealed partial class RequestExecutor
     {
         var id = _state.Sessions.NextId(WallClock);
         var transaction = BeginTransaction(id);
-        _state.Apply(new TreeChange.OpenSession(id, timeout, SessionTable.NewPassword()), transaction);
+        _state.Apply(new TreeChange.OpenSession(id, timeout, SessionTable.NewPassword(_runtime)), transaction);
         Commit(transaction);
         return _state.Sessions.Find(id)!;
     }

@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using Fabric.Runtime;
 
 namespace Fabric.ZooKeeper.Server.Sessions;
 
@@ -58,7 +58,12 @@ internal sealed class SessionTable
     }
 
     /// <summary>A password nobody can guess. It is a secret, so it does not come from the runtime's plain randomness.</summary>
-    public static byte[] NewPassword() => RandomNumberGenerator.GetBytes(PasswordLength);
+    public static byte[] NewPassword(FabricRuntime runtime)
+    {
+        var password = new byte[PasswordLength];
+        runtime.Secrets(password);
+        return password;
+    }
 
     public ServerSession Open(long id, int timeout, byte[] password)
     {

@@ -1,0 +1,180 @@
+using Fabric.Replication.Core;
+using Fabric.Simulation.Kernel;
+using Fabric.Simulation.Network;
+using Fabric.Store.Journal;
+
+namespace Fabric.Simulation.Cluster;
+
+/// <summary>The registry, three brokers and their clients: what faults are done to, and what they are healed by.</summary>
+internal sealed class ClusterUnderTest
+{
+    private readonly List<SimulatedClient> _clients = [];
+
+    public ClusterUnderTest(World world)
+    {
+        World = world;
+        Registry = new SimulatedRegistry(world.Add("registry", "10.0.0.100"));
+        var random = world.RandomFor("settings");
+        var wires = world.Wires;
+        wires.Delay = TimeSpan.FromMicroseconds(random.Next(20, 500));
+        wires.Jitter = TimeSpan.FromMicroseconds(random.Next(3) switch { 0 => 50, 1 => 500, _ => 20_000 });
+        var journal = new JournalOptions
+        {
+            Directory = "/data/default",
+            SegmentBytes = 64 * 1024 << random.Next(3),
+            CheckpointBytes = 64 * 1024 << (random.Next(3) * 2),
+            TailBytes = 1024 * 1024,
+        };
+        for (var number = 1; number <= 3; number++)
+        {
+            var host = world.Add($"broker{number}", $"10.0.0.{number}");
+            host.ClockRate = 1 + ((random.NextDouble() - 0.5) * (random.Next(4) == 0 ? 0.1 : 0.001));
+            host.WallOffset = random.Next(3) == 0 ? TimeSpan.FromMinutes(random.Next(-90, 90)) : TimeSpan.Zero;
+            Brokers.Add(new SimulatedBroker(host, Registry.ConnectString, journal));
+        }
+    }
+
+    public World World { get; }
+
+    public SimulatedRegistry Registry { get; }
+
+    public List<SimulatedBroker> Brokers { get; } = [];
+
+    public IReadOnlyList<SimulatedClient> Clients => _clients;
+
+    public async Task StartAsync()
+    {
+        Registry.Start();
+        await Registry.LayFoundationAsync();
+        foreach (var broker in Brokers)
+        {
+            broker.Start();
+        }
+    }
+
+    public void Add(SimulatedClient client) => _clients.Add(client);
+
+    public Wire Between(int one, int other) => World.Wires.Between(Brokers[one].Host, Brokers[other].Host);
+
+    public Host Client(int number) => _clients[number % _clients.Count].Host;
+
+    public void Kill(int number) => Brokers[number].Host.Kill();
+
+    public void LosePower(int number) => Brokers[number].Host.LosePower();
+
+    public void Stop(int number)
+    {
+        if (Brokers[number].Host.IsRunning)
+        {
+            Brokers[number].Stop();
+        }
+    }
+
+    /// <summary>Starts a broker that does not run.</summary>
+    public void EnsureRuns(int number)
+    {
+        if (!Brokers[number].Host.IsRunning)
+        {
+            Brokers[number].Start();
+        }
+    }
+
+    public void StopRegistry(bool losesPower)
+    {
+        if (losesPower)
+        {
+            Registry.Host.LosePower();
+        }
+        else
+        {
+            Registry.Host.Kill();
+        }
+    }
+
+    public void EnsureRegistryRuns()
+    {
+        if (!Registry.Host.IsRunning)
+        {
+            Registry.Start();
+        }
+    }
+
+    public void KillClient(int number) => _clients[number % _clients.Count].Host.Kill();
+
+    public void RestartClient(int number)
+    {
+        var client = _clients[number % _clients.Count];
+        if (!client.Host.IsRunning)
+        {
+            client.Start();
+        }
+    }
+
+    public void BreakConnections(Random random, double share)
+    {
+        foreach (var host in World.Hosts)
+        {
+            if (host.IsRunning)
+            {
+                host.Process!.Network.BreakSome(random, share);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Looks after the processes as people and supervisors do: a container whose broker is out of order for good is started again after a while.
+    /// </summary>
+    public async Task CareAsync()
+    {
+        while (true)
+        {
+            await World.DelayAsync(TimeSpan.FromSeconds(1));
+            foreach (var broker in Brokers.Where(broker => broker.Host is { IsRunning: true, IsPaused: false } && broker.IsOutOfOrder))
+            {
+                World.Trace.Line(World.Now, broker.Host.Name, $"is started again: {broker.Problem}");
+                broker.Host.Kill();
+                broker.Start();
+            }
+        }
+    }
+
+    /// <summary>What keeps it from being well: one master that serves, with all others following in sync; null when it is well.</summary>
+    public string? WhyNotWell()
+    {
+        var running = Brokers.Where(broker => broker.Running is not null).Select(broker => broker.Running!).ToList();
+        if (running.Count < Brokers.Count)
+        {
+            return $"{Brokers.Count - running.Count} brokers do not run: "
+                + string.Join("; ", Brokers.Where(broker => broker.Running is null).Select(broker => $"{broker.Host.Name}: {broker.Problem}"));
+        }
+
+        var masters = running.Where(one => one.Replica.Status.Role == ReplicaRole.Master && one.Host.Services.Count > 0).ToList();
+        if (masters.Count != 1)
+        {
+            return $"{masters.Count} masters serve: {string.Join(", ", running.Select(one => one.Replica.Status))}";
+        }
+
+        var status = masters[0].Replica.Status;
+        return status.Slaves.Count == Brokers.Count - 1 && status.Slaves.All(slave => slave.Attached && slave.Durable >= status.Committed)
+            ? null
+            : $"not all slaves are in sync: {string.Join(", ", status.Slaves)}, committed {status.Committed}";
+    }
+
+    /// <summary>Ends what is wrong everywhere.</summary>
+    public void Heal()
+    {
+        World.Wires.Heal();
+        EnsureRegistryRuns();
+        for (var number = 0; number < Brokers.Count; number++)
+        {
+            Brokers[number].Host.Disk.Heal();
+            Brokers[number].Host.Resume();
+            EnsureRuns(number);
+        }
+
+        for (var number = 0; number < _clients.Count; number++)
+        {
+            RestartClient(number);
+        }
+    }
+}

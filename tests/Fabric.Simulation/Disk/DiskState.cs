@@ -1,0 +1,246 @@
+using Fabric.Simulation.Kernel;
+
+namespace Fabric.Simulation.Disk;
+
+/// <summary>
+/// A host's disk: names and contents as processes see them, and as they would be after a loss of power. It outlives processes and can misbehave.
+/// </summary>
+internal sealed class DiskState
+{
+    private readonly World _world;
+    private readonly Random _random;
+    private readonly List<(string Directory, Action<SortedDictionary<string, FileContent>> Change)> _pendingNames = [];
+    private readonly HashSet<string> _locks = [];
+    private SortedDictionary<string, FileContent> _names = new(StringComparer.Ordinal);
+    private SortedDictionary<string, FileContent> _durableNames = new(StringComparer.Ordinal);
+
+    public DiskState(World world, string name)
+    {
+        _world = world;
+        _random = world.RandomFor($"disk {name}");
+        SyncTime = TimeSpan.FromMicroseconds(_random.Next(50, 2000));
+    }
+
+    /// <summary>Usual time of a sync.</summary>
+    public TimeSpan SyncTime { get; set; }
+
+    /// <summary>Calls that reach the disk before this moment end only then.</summary>
+    public TimeSpan HangsUntil { get; set; }
+
+    /// <summary>Bytes that all files together may have.</summary>
+    public long Capacity { get; set; } = long.MaxValue;
+
+    /// <summary>The number of syncs after which one fails; negative for never.</summary>
+    public int FailsSyncAfter { get; set; } = -1;
+
+    public long Used => _names.Values.Distinct().Sum(content => content.Length);
+
+    public IEnumerable<string> Paths => _names.Keys;
+
+    public FileContent? Find(string path) => _names.GetValueOrDefault(path);
+
+    /// <summary>How long the next call takes.</summary>
+    /// <param name="isSync">Whether it waits for the platter.</param>
+    public TimeSpan NextTime(bool isSync)
+    {
+        var time = isSync
+            ? SyncTime * (0.5 + _random.NextDouble()) * (_random.Next(200) == 0 ? 20 : 1)
+            : TimeSpan.FromMicroseconds(_random.Next(1, 30));
+        return _world.Now + time < HangsUntil ? HangsUntil - _world.Now : time;
+    }
+
+    /// <summary>Whether a call that is no sync takes time at all: often not, so that a world is quick.</summary>
+    public bool TakesTime() => HangsUntil > _world.Now || _random.Next(4) == 0;
+
+    /// <summary>Whether this sync fails.</summary>
+    public bool TakeSyncFailure()
+    {
+        if (FailsSyncAfter < 0)
+        {
+            return false;
+        }
+
+        return FailsSyncAfter-- == 0;
+    }
+
+    public void Change(string directory, Action<SortedDictionary<string, FileContent>> change)
+    {
+        change(_names);
+        _pendingNames.Add((directory, change));
+    }
+
+    public void SyncNames(string directory)
+    {
+        foreach (var (_, change) in _pendingNames.Where(pending => pending.Directory == directory))
+        {
+            change(_durableNames);
+        }
+
+        _pendingNames.RemoveAll(pending => pending.Directory == directory);
+    }
+
+    public bool Lock(string directory) => _locks.Add(directory);
+
+    public void Unlock(string directory) => _locks.Remove(directory);
+
+    public void OnProcessEnded() => _locks.Clear();
+
+    /// <summary>What was not synced is kept, lost or torn, at random.</summary>
+    public void LosePower()
+    {
+        foreach (var (_, change) in _pendingNames.Take(_random.Next(_pendingNames.Count + 1)))
+        {
+            change(_durableNames); // a file system keeps the order of its own changes
+        }
+
+        _pendingNames.Clear();
+        _names = new SortedDictionary<string, FileContent>(_durableNames, StringComparer.Ordinal);
+        foreach (var content in _names.Values.Distinct())
+        {
+            content.LosePower(_random);
+        }
+    }
+
+    /// <summary>Ends its misbehaviour. A call that hangs ends when it was to end.</summary>
+    public void Heal()
+    {
+        SyncTime = TimeSpan.FromMicroseconds(300);
+        HangsUntil = TimeSpan.Zero;
+        FailsSyncAfter = -1;
+        Capacity = long.MaxValue;
+    }
+
+    /// <summary>Everything on it is gone, as with a new disk.</summary>
+    public void Wipe()
+    {
+        _names.Clear();
+        _durableNames = new SortedDictionary<string, FileContent>(StringComparer.Ordinal);
+        _pendingNames.Clear();
+    }
+}
+
+/// <summary>A file's bytes, as processes see them and as the platter has them.</summary>
+internal sealed class FileContent
+{
+    private const int SectorBytes = 512;
+
+    private readonly HashSet<long> _dirtySectors = [];
+    private byte[] _current = [];
+    private byte[] _durable = [];
+    private int _length;
+    private int _durableLength;
+
+    public long Length => _length;
+
+    public int Read(Span<byte> buffer, long offset)
+    {
+        var count = (int)Math.Clamp(_length - offset, 0, buffer.Length);
+        _current.AsSpan((int)Math.Min(offset, _length), count).CopyTo(buffer);
+        return count;
+    }
+
+    public void Write(ReadOnlySpan<byte> bytes, long offset)
+    {
+        if (_length < offset + bytes.Length)
+        {
+            SetLength(offset + bytes.Length);
+        }
+
+        bytes.CopyTo(_current.AsSpan((int)offset));
+        for (var sector = offset / SectorBytes; sector * SectorBytes < offset + bytes.Length; sector++)
+        {
+            _dirtySectors.Add(sector);
+        }
+    }
+
+    public void SetLength(long length)
+    {
+        for (var sector = Math.Min(length, _length) / SectorBytes; sector * SectorBytes < Math.Max(length, _length); sector++)
+        {
+            _dirtySectors.Add(sector);
+        }
+
+        if (length > _current.Length)
+        {
+            Array.Resize(ref _current, (int)Math.Max(length, _current.Length * 2L));
+        }
+        else if (length < _length)
+        {
+            _current.AsSpan((int)length, _length - (int)length).Clear();
+        }
+
+        _length = (int)length;
+    }
+
+    public void Sync()
+    {
+        Array.Resize(ref _durable, _current.Length);
+        _durableLength = _length;
+        foreach (var sector in _dirtySectors)
+        {
+            Persist(sector);
+        }
+
+        _dirtySectors.Clear();
+    }
+
+    /// <summary>A sync that fails: some of it is on the platter, and the kernel forgets which pages were dirty.</summary>
+    public void FailSync(Random random)
+    {
+        Array.Resize(ref _durable, _current.Length);
+        _durableLength = Math.Max(_length, _durableLength);
+        foreach (var sector in _dirtySectors.Order())
+        {
+            if (random.Next(2) == 0)
+            {
+                Persist(sector);
+            }
+        }
+
+        _dirtySectors.Clear();
+    }
+
+    /// <summary>Each sector that was not synced is there or not; sometimes all of them are of one kind.</summary>
+    public void LosePower(Random random)
+    {
+        var kept = random.Next(4) switch { 0 => 0.0, 1 => 1.0, _ => random.NextDouble() };
+        var length = random.NextDouble() < kept ? _length : _durableLength;
+        Array.Resize(ref _durable, Math.Max(_durable.Length, _current.Length));
+        foreach (var sector in _dirtySectors.Order())
+        {
+            if (random.NextDouble() < kept)
+            {
+                Persist(sector);
+            }
+        }
+
+        if (length < _durable.Length)
+        {
+            _durable.AsSpan(length).Clear();
+        }
+
+        _current = [.. _durable];
+        _length = _durableLength = length;
+        _dirtySectors.Clear();
+    }
+
+    /// <summary>Some bits of what is on the platter change by themselves.</summary>
+    public void Rot(long offset, byte mask)
+    {
+        _current[offset] ^= mask;
+        if (offset < _durable.Length)
+        {
+            _durable[offset] ^= mask;
+        }
+    }
+
+    private void Persist(long sector)
+    {
+        var start = (int)Math.Min(sector * SectorBytes, _current.Length);
+        var count = Math.Min(SectorBytes, Math.Min(_current.Length, _durable.Length) - start);
+        if (count > 0)
+        {
+            _current.AsSpan(start, count).CopyTo(_durable.AsSpan(start));
+        }
+    }
+}

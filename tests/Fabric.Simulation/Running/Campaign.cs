@@ -1,0 +1,253 @@
+using System.Diagnostics;
+
+namespace Fabric.Simulation.Running;
+
+/// <summary>Runs many seeds in several processes, looks closer at what failed, and says what came out.</summary>
+internal sealed class Campaign(CampaignOptions options, TextWriter output)
+{
+    /// <summary>Failed seeds that are shrunk; the others are only named.</summary>
+    private const int ShrunkMax = 3;
+
+    private readonly List<SeedResult> _failed = [];
+    private long _passed;
+    private long _steps;
+    private double _virtualSeconds;
+
+    /// <returns>The exit code: 0 when every seed passed.</returns>
+    public static int Run(CampaignOptions options, TextWriter output) => new Campaign(options, output).Run();
+
+    private int Run()
+    {
+        var clock = Stopwatch.StartNew();
+        if (options.Seed is { } seed)
+        {
+            return RunOne(seed);
+        }
+
+        RunAll();
+        output.WriteLine(
+            $"{_passed} seeds passed, {_failed.Count} failed; {_steps} steps, {_virtualSeconds / 3600:F1} simulated hours in {clock.Elapsed.TotalSeconds:F0} s");
+        foreach (var result in _failed.Take(ShrunkMax))
+        {
+            Explain(result);
+        }
+
+        return _failed.Count == 0 ? 0 : 1;
+    }
+
+    /// <summary>Runs one seed twice: it must do the same both times.</summary>
+    private int RunOne(ulong seed)
+    {
+        var first = Single(seed, options.Without, options.TraceFile ?? "-");
+        var second = Single(seed, options.Without, "-");
+        output.WriteLine(first);
+        if (first.Hash != second.Hash)
+        {
+            output.WriteLine($"seed {seed} is not the same twice: {first.Hash} and {second.Hash}");
+            return 1;
+        }
+
+        if (!first.Passed && options.Shrink)
+        {
+            Explain(first);
+        }
+
+        return first.Passed ? 0 : 1;
+    }
+
+    private void RunAll()
+    {
+        var next = options.First;
+        var gate = new Lock();
+        var end = options.First + (ulong)options.Count;
+        var clock = Stopwatch.StartNew();
+
+        void Work()
+        {
+            while (true)
+            {
+                ulong from;
+                int count;
+                lock (gate)
+                {
+                    if (next >= end || clock.Elapsed > options.Limit || (options.StopsAtFirst && _failed.Count > 0))
+                    {
+                        return;
+                    }
+
+                    from = next;
+                    count = (int)Math.Min((ulong)options.Portion, end - from);
+                    next += (ulong)count;
+                }
+
+                RunPortion(from, count, gate);
+            }
+        }
+
+        var threads = Enumerable.Range(0, options.Jobs).Select(_ => new Thread(Work)).ToList();
+        threads.ForEach(thread => thread.Start());
+        threads.ForEach(thread => thread.Join());
+    }
+
+    private void RunPortion(ulong from, int count, Lock gate)
+    {
+        using var worker = WorkerProcess.Start(from, count, [], "-");
+        var expected = from;
+        while (worker.Read() is { } result)
+        {
+            lock (gate)
+            {
+                Take(result);
+            }
+
+            expected = result.Seed + 1;
+            if (options.StopsAtFirst && !result.Passed)
+            {
+                worker.Kill();
+                return;
+            }
+        }
+
+        if (expected < from + (ulong)count)
+        {
+            lock (gate)
+            {
+                if (_failed.All(result => result.Seed != expected - 1 || result.Word != "stuck"))
+                {
+                    Take(new SeedResult(expected, "died", "", 0, 0, 0, worker.Errors(), []));
+                    expected++;
+                }
+            }
+
+            if (expected < from + (ulong)count && !options.StopsAtFirst)
+            {
+                RunPortion(expected, (int)(from + (ulong)count - expected), gate);
+            }
+        }
+    }
+
+    private void Take(SeedResult result)
+    {
+        if (result.Passed)
+        {
+            _passed++;
+        }
+        else
+        {
+            _failed.Add(result);
+            output.WriteLine(result);
+        }
+
+        if (options.Verbose && result.Passed)
+        {
+            output.WriteLine(result);
+        }
+
+        _steps += result.Steps;
+        _virtualSeconds += result.VirtualSeconds;
+    }
+
+    /// <summary>Leaves out faults one after the other as long as the seed still fails, and writes a trace of what remains.</summary>
+    private void Explain(SeedResult result)
+    {
+        if (result.Word == "died")
+        {
+            return;
+        }
+
+        var without = new SortedSet<int>(options.Without);
+        foreach (var number in result.FaultNumbers)
+        {
+            without.Add(number);
+            if (Single(result.Seed, without, "-").Passed)
+            {
+                without.Remove(number);
+            }
+        }
+
+        var file = options.TraceFile ?? Path.Combine(Path.GetTempPath(), $"fabric-simulation-{result.Seed}.trace");
+        var shrunk = Single(result.Seed, without, file);
+        output.WriteLine($"\nshrunk: --seed {result.Seed}{(without.Count == 0 ? "" : $" --without {string.Join(',', without)}")}");
+        foreach (var fault in shrunk.Faults)
+        {
+            output.WriteLine($"  {fault}");
+        }
+
+        output.WriteLine($"  {shrunk.What.Replace("\\n", "\n  ")}\n  trace: {file}");
+    }
+
+    private static SeedResult Single(ulong seed, IReadOnlyCollection<int> without, string trace)
+    {
+        using var worker = WorkerProcess.Start(seed, 1, without, trace);
+        return worker.Read() ?? new SeedResult(seed, "died", "", 0, 0, 0, worker.Errors(), []);
+    }
+}
+
+/// <summary>What came out of a seed.</summary>
+internal sealed record SeedResult(
+    ulong Seed, string Word, string Hash, long Steps, double VirtualSeconds, long Milliseconds, string What, IReadOnlyList<string> Faults)
+{
+    public bool Passed => Word == "ok";
+
+    public IEnumerable<int> FaultNumbers => Faults.Select(fault => int.Parse(fault.Split('#')[1].Split(' ')[0]));
+
+    public static SeedResult Parse(string line)
+    {
+        var parts = line.Split('\t');
+        return new SeedResult(
+            ulong.Parse(parts[0]), parts[1], parts[2], long.Parse(parts[3]), double.Parse(parts[4]), long.Parse(parts[5]), parts[6],
+            parts[7].Length == 0 ? [] : parts[7].Split(" | "));
+    }
+
+    public override string ToString() =>
+        $"seed {Seed} {Word}, trace {Hash}, {Steps} steps, {VirtualSeconds:F1} s simulated in {Milliseconds} ms: {What.Replace("\\n", "\n    ")}";
+}
+
+/// <summary>A process whose pool has one thread, which is what makes a world repeat itself.</summary>
+internal sealed class WorkerProcess : IDisposable
+{
+    private readonly Process _process;
+    private readonly Task<string> _errors;
+
+    private WorkerProcess(Process process) => (_process, _errors) = (process, process.StandardError.ReadToEndAsync());
+
+    public static WorkerProcess Start(ulong seed, int count, IReadOnlyCollection<int> without, string trace)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        string[] arguments =
+        [
+            typeof(WorkerProcess).Assembly.Location, "worker", $"{seed}", $"{count}", without.Count == 0 ? "-" : string.Join(',', without), trace,
+        ];
+        foreach (var argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        start.Environment["DOTNET_ThreadPool_ForceMinWorkerThreads"] = "1";
+        start.Environment["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1";
+        start.Environment["DOTNET_gcServer"] = "0";
+        return new WorkerProcess(Process.Start(start) ?? throw new InvalidOperationException("dotnet cannot be started"));
+    }
+
+    /// <summary>The next result; null when the process has ended.</summary>
+    public SeedResult? Read()
+    {
+        while (_process.StandardOutput.ReadLine() is { } line)
+        {
+            if (line.Count(letter => letter == '\t') == 7)
+            {
+                return SeedResult.Parse(line);
+            }
+        }
+
+        _process.WaitForExit();
+        return null;
+    }
+
+    /// <summary>What it said when it died.</summary>
+    public string Errors() => _errors.GetAwaiter().GetResult().ReplaceLineEndings("\\n");
+
+    public void Kill() => _process.Kill();
+
+    public void Dispose() => _process.Dispose();
+}

@@ -1,0 +1,38 @@
+using Fabric.Simulation.Running;
+using NUnit.Framework;
+
+namespace Fabric.Simulation;
+
+/// <summary>What <c>tests/run</c> simulates. More seeds, other ones, and a closer look: README.md.</summary>
+[TestFixture]
+internal sealed class SimulationTests
+{
+    [Test, Order(1)]
+    public void A_seed_does_the_same_twice()
+    {
+        var first = Simulate(1, 20);
+        var second = Simulate(1, 20);
+        Assert.That(first, Has.Count.EqualTo(20));
+        Assert.That(second.Select(result => result.Hash), Is.EqualTo(first.Select(result => result.Hash)));
+        Assert.That(first.Select(result => result.Hash).Distinct().Count(), Is.EqualTo(20), "seeds differ");
+    }
+
+    [Test, Order(2)]
+    public void A_thousand_seeds_keep_every_promise()
+    {
+        var options = CampaignOptions.Parse(["--seeds", "1..1000"]);
+        Assert.That(Campaign.Run(options, TestContext.Out), Is.Zero);
+    }
+
+    private static List<SeedResult> Simulate(ulong first, int count)
+    {
+        using var worker = WorkerProcess.Start(first, count, [], "-");
+        var results = new List<SeedResult>();
+        while (worker.Read() is { } result)
+        {
+            results.Add(result);
+        }
+
+        return results;
+    }
+}
