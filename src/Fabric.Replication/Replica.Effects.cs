@@ -32,6 +32,7 @@ public sealed partial class Replica
                 catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
                 {
                     // The disk did not do what the effects after this one rely on: carry none of them out.
+                    _isStoreUnavailable |= exception is StoreUnavailableException;
                     await AbandonAsync("the store failed");
                     _core.OnStoreFailed(exception.Message, Now);
                     if (effects.OfType<ReplicaEffect.Retire>().FirstOrDefault() is { } retire)
@@ -67,7 +68,7 @@ public sealed partial class Replica
                 await _journal.TruncateAsync(truncate.End);
                 break;
             case ReplicaEffect.PersistPromise promise:
-                _state.Promise(promise.Epoch);
+                await WriteStateAsync(() => _state.Promise(promise.Epoch), CancellationToken.None);
                 break;
             case ReplicaEffect.GrantPromise grant:
                 Answer(_claims, grant.Token, _core.Grant());
@@ -211,7 +212,9 @@ public sealed partial class Replica
         }
         catch (TimeoutException exception)
         {
-            throw new StoreException("the disk makes no progress", exception);
+            var reason = $"the disk that holds {_options.Journal.Directory} makes no progress";
+            _journal.Abandon(reason);
+            throw new StoreUnavailableException(reason, exception);
         }
     }
 
@@ -292,7 +295,11 @@ public sealed partial class Replica
         serving.Dispose();
         try
         {
-            await _host.StopServingAsync(reason, handsOver);
+            await _host.StopServingAsync(reason, handsOver).WaitAsync(_options.Times.DiskStallLimit, _runtime.Time);
+        }
+        catch (TimeoutException)
+        {
+            _logger.LogWarning("{Broker} is still closing its clients: something of theirs hangs", _options.Broker);
         }
         catch (Exception exception)
         {
@@ -312,7 +319,7 @@ public sealed partial class Replica
         else
         {
             _logger.LogCritical("The replica of {Broker} on {Container} is out: {Reason}", _options.Broker, _options.Container, _failure);
-            _completion.TrySetException(new StoreException(_failure));
+            _completion.TrySetException(_isStoreUnavailable ? new StoreUnavailableException(_failure) : new StoreException(_failure));
         }
     }
 

@@ -101,7 +101,11 @@ public sealed partial class Replica
         }
     }
 
-    void IJournalObserver.OnFailed(Exception cause) => Post(now => _core.OnStoreFailed(cause.Message, now));
+    void IJournalObserver.OnFailed(Exception cause)
+    {
+        _isStoreUnavailable |= cause is Fabric.Store.StoreUnavailableException;
+        Post(now => _core.OnStoreFailed(cause.Message, now));
+    }
 
     void IFollowerEvents.OnFollowAccepted(Follower follower, MasterAddress master, Position common) =>
         PostFrom(follower, now => _core.OnFollowAccepted(master, common, now));

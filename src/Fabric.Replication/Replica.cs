@@ -2,6 +2,7 @@ using Fabric.Replication.Core;
 using Fabric.Replication.Master;
 using Fabric.Replication.Slave;
 using Fabric.Runtime;
+using Fabric.Runtime.Disk;
 using Fabric.Runtime.Scheduling;
 using Fabric.Store.Journal;
 using Microsoft.Extensions.Logging;
@@ -18,7 +19,8 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 {
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 
-    private readonly FabricRuntime _runtime;
+    private readonly WatchedDisk _disk;
+    private readonly FabricRuntime _runtime; // with the watched disk
     private readonly ReplicaOptions _options;
     private readonly IReplicaLink _link;
     private readonly ICoordinator _coordinator;
@@ -49,11 +51,16 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     private Replica(
         FabricRuntime runtime, ReplicaOptions options, IReplicaLink link, ICoordinator coordinator, IBrokerHost host, ILogger logger)
     {
-        (_runtime, _options, _link, _coordinator, _host, _logger) = (runtime, options, link, coordinator, host, logger);
+        _disk = new WatchedDisk(runtime.Disk, runtime.Time, Fabric.Store.Journal.Journal.IsSyncedLong);
+        _runtime = runtime with { Disk = _disk };
+        (_options, _link, _coordinator, _host, _logger) = (options, link, coordinator, host, logger);
         _origin = runtime.Time.GetTimestamp();
     }
 
-    /// <summary>Ends when the replica is out: cleanly after <see cref="StopAsync"/>, otherwise with the reason.</summary>
+    /// <summary>
+    /// Ends when the replica is out: cleanly after <see cref="StopAsync"/>, otherwise with the reason; with a <see cref="Fabric.Store.StoreUnavailableException"/> when the
+    /// replica may be started again as it is, once the disk answers or has room.
+    /// </summary>
     public Task Completion => _completion.Task;
 
     /// <summary>The journal, for the broker.</summary>
@@ -110,20 +117,17 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         await AbandonAsync("the replica is closed");
         await _registryWriter.Completion;
         await Task.WhenAll(Steps());
-        await _link.DisposeAsync();
+        await LeaveHangingAsync(_link.DisposeAsync().AsTask(), "the link to the other replicas"); // it may be sending what it reads from the disk
         await _coordinator.DisposeAsync();
-        await _journal.DisposeAsync();
+        await LeaveHangingAsync(CloseStoreAsync(), "the store");
         _stopping.Dispose();
     }
 
     private async Task OpenAsync(IStateMachine stateMachine, CancellationToken cancellationToken)
     {
-        var directory = _options.Journal.Directory;
-        _runtime.Disk.CreateDirectory(directory);
         try
         {
-            _journal = await Journal.OpenAsync(_runtime, _options.Journal, stateMachine, this, cancellationToken);
-            _state = ReplicaStateFile.Open(_runtime.Disk, directory, NewIdentity(), hasRecords: _journal.End > Position.Zero);
+            await OpenStoreAsync(stateMachine, cancellationToken);
             var address = await _link.ListenAsync(this, cancellationToken);
             _set = await FindSetAsync(cancellationToken);
             var identity = new ReplicaIdentity(_state.Id, _options.Container, address, _options.Weight);
@@ -152,9 +156,9 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 
         await _link.DisposeAsync();
         await _coordinator.DisposeAsync();
-        if (_journal is { } journal)
+        if (_journal is not null)
         {
-            await journal.DisposeAsync();
+            await LeaveHangingAsync(CloseStoreAsync(), "the store");
         }
     }
 
@@ -173,7 +177,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         if (set is null)
         {
             set = await _coordinator.FormAsync(_state.Id, _state.Origin, cancellationToken);
-            _state.Form(set);
+            await WriteStateAsync(() => _state.Form(set), cancellationToken);
         }
 
         return set.Contains(_state.Id)
@@ -206,6 +210,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 
     private void Tick()
     {
+        WatchDisk();
         if (_lead is { } lead)
         {
             lead.Wake(here: false);

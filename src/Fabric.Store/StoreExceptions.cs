@@ -16,6 +16,31 @@ public class StoreException : IOException
     }
 }
 
+/// <summary>
+/// The disk is full, or it does not answer. What it holds is as good as before, so the store may be opened again when that is over; nothing has to be repaired.
+/// </summary>
+public sealed class StoreUnavailableException : StoreException
+{
+    private const int PosixNoSpace = 28;
+    private const int PosixQuota = 122;
+    private const int WindowsDiskFull = unchecked((int)0x80070070);
+    private const int WindowsHandleDiskFull = unchecked((int)0x80070027);
+
+    public StoreUnavailableException(string message)
+        : base(message)
+    {
+    }
+
+    public StoreUnavailableException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+
+    /// <summary>Whether a disk refused because there is no space left, or no quota.</summary>
+    public static bool IsDiskFull(Exception exception) => exception is IOException
+        && exception.HResult is PosixNoSpace or PosixQuota or WindowsDiskFull or WindowsHandleDiskFull;
+}
+
 /// <summary>A file was written by a later version of the program. To go on would be to guess, so nothing is read, changed or cut.</summary>
 public sealed class NewerFormatException(string path, uint version, uint known)
     : StoreException($"{path} has format version {version}, and this program reads version {known}: run the program that wrote it, or a later one")

@@ -158,6 +158,9 @@ public sealed record ReplicaTimes
     /// <summary>How long a replica that could not open its broker leaves the claiming to others. Default 5 s.</summary>
     public TimeSpan ServeRetry { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long writes may be pending without disk progress. Default 5 s.</summary>
-    public TimeSpan DiskStallLimit { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>
+    /// How long one call to the disk may take, and how long writes may be pending without progress, before the replica leaves. Default 4 s: longer than the hiccups of a
+    /// healthy disk, and short enough that a master with a hanging one has resigned within 5 s.
+    /// </summary>
+    public TimeSpan DiskStallLimit { get; init; } = TimeSpan.FromSeconds(4);
 }

@@ -1,3 +1,4 @@
+using Fabric.Runtime.Disk;
 using Fabric.Server.Admin;
 using Fabric.Server.Supervision;
 using Fabric.Store;
@@ -7,7 +8,7 @@ namespace Fabric.Server.Node;
 
 /// <summary>
 /// Keeps one broker's replica running in this container. A replica that ends for a reason that may pass (a port in use, a directory
-/// still locked, the registry's content not there yet) is started again after a pause; one whose store failed stays out until the
+/// still locked, the registry's content not there yet, a disk that is full or silent) is started again after a pause; one whose store failed stays out until the
 /// container is started anew, because what the disk lost is not known by asking again.
 /// </summary>
 /// <remarks>One loop owns the replica; start, end and restart cannot overlap. Thread-safe.</remarks>
@@ -20,6 +21,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
     private readonly Task _loop;
     private volatile RunningReplica? _running;
     private volatile string? _failure;
+    private string? _unavailable; // owned by the loop: why the store was not to be had the last time
 
     /// <param name="services">What the brokers of a node share.</param>
     /// <param name="configuration">What to run.</param>
@@ -133,7 +135,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
         {
             await using var running = await RunningReplica.StartAsync(_services, Configuration, IsFirst, _logger, _changed, _stopping.Token);
             opened = running.Host;
-            (_running, _failure) = (running, null);
+            (_running, _failure, _unavailable) = (running, null, null);
             _changed();
             var stop = Task.Delay(Timeout.InfiniteTimeSpan, _services.Runtime.Time, _stopping.Token);
             if (await Task.WhenAny(running.Replica.Completion, stop) == stop)
@@ -143,6 +145,8 @@ internal sealed class BrokerRunner : IAsyncDisposable
             }
 
             _running = null;
+            _failure = running.Replica.Status.Failure; // its end may take long when a disk hangs
+            _changed();
             await running.Replica.Completion;
             return new EndOfReplica(running.Host.Failure ?? "the replica ended", IsFinal: false);
         }
@@ -150,10 +154,19 @@ internal sealed class BrokerRunner : IAsyncDisposable
         {
             return null; // stopped while it waited for the other replicas
         }
+        catch (StoreUnavailableException exception)
+        {
+            return new EndOfReplica(_unavailable = exception.Message, IsFinal: false);
+        }
         catch (StoreException exception)
         {
             // What looks like the store's failure may be the port's: the replica ends for both.
             return new EndOfReplica(opened?.Failure ?? exception.Message, IsFinal: opened?.Failure is null);
+        }
+        catch (DirectoryInUseException) when (_unavailable is { } reason)
+        {
+            // It is our own last life that holds the lock: its calls to the disk have not returned.
+            return new EndOfReplica($"{reason}; it still does not", IsFinal: false);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -35,10 +35,14 @@ internal sealed record BrokerTies(IReplicaLink Link, ICoordinator Coordinator, I
 /// <summary>One life of a broker's replica: the broker's state, its journal, its ties, and its connectors while it leads.</summary>
 internal sealed class RunningReplica : IAsyncDisposable
 {
-    private readonly IBrokerPresence _presence;
+    /// <summary>How long the ends of clients and of the broker's loop are waited for. They read messages from a disk, which may hang.</summary>
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
 
-    private RunningReplica(MessageBroker broker, IBrokerPresence presence, BrokerHost host, Replica replica) =>
-        (Broker, _presence, Host, Replica) = (broker, presence, host, replica);
+    private readonly IBrokerPresence _presence;
+    private readonly TimeProvider _time;
+
+    private RunningReplica(MessageBroker broker, IBrokerPresence presence, BrokerHost host, Replica replica, TimeProvider time) =>
+        (Broker, _presence, Host, Replica, _time) = (broker, presence, host, replica, time);
 
     public MessageBroker Broker { get; }
 
@@ -88,7 +92,7 @@ internal sealed class RunningReplica : IAsyncDisposable
             var replica = await Replica.StartAsync(
                 runtime, replicaOptions, broker, ties.Link, ties.Coordinator, host, logger, cancellationToken);
             host.Use(replica.Journal);
-            return new RunningReplica(broker, ties.Presence, host, replica);
+            return new RunningReplica(broker, ties.Presence, host, replica, runtime.Time);
         }
         catch
         {
@@ -101,8 +105,20 @@ internal sealed class RunningReplica : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Replica.DisposeAsync();
-        await Host.DisposeAsync();
+        await EndAsync(Host.DisposeAsync());
         await _presence.DisposeAsync();
-        await Broker.DisposeAsync();
+        await EndAsync(Broker.DisposeAsync());
+    }
+
+    private async Task EndAsync(ValueTask ending)
+    {
+        try
+        {
+            await ending.AsTask().WaitAsync(EndLimit, _time);
+        }
+        catch (TimeoutException)
+        {
+            // It answers nobody any more, and ends when the disk does.
+        }
     }
 }

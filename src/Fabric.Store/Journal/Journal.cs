@@ -159,6 +159,18 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     }
 
     /// <summary>
+    /// Whether a file's sync may take long on a healthy disk: that of a checkpoint, which can be large. For <see cref="WatchedDisk"/>.
+    /// </summary>
+    public static bool IsSyncedLong(string path) => Path.GetFileName(path) == StoreFileNames.CheckpointBeside;
+
+    /// <summary>
+    /// Gives a journal up whose disk does not answer: whoever waits for it fails, and nothing is taken, sent, applied or counted any more. A call that hangs in the disk
+    /// goes on hanging; <see cref="DisposeAsync"/> waits for it, and the directory stays locked until then. Never blocks.
+    /// </summary>
+    /// <param name="reason">For people.</param>
+    public void Abandon(string reason) => Fail(new StoreUnavailableException(reason));
+
+    /// <summary>
     /// Makes everything that was appended durable, writes a checkpoint, and closes the files. A journal that failed is closed as it is.
     /// </summary>
     public async ValueTask DisposeAsync()
@@ -259,7 +271,9 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     }
 
     /// <summary>The same failure for another caller: an exception object is thrown once.</summary>
-    private static StoreException Again(StoreException failure) => new(failure.Message, failure);
+    private static StoreException Again(StoreException failure) => failure is StoreUnavailableException
+        ? new StoreUnavailableException(failure.Message, failure)
+        : new StoreException(failure.Message, failure);
 
     private void CloseFiles()
     {

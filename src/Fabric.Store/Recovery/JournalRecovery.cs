@@ -46,7 +46,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
 
         var cut = FindSegments();
         var needed = found is { NewerDamaged: false } ? checkpoint!.Cleaned : start;
-        RequireSegments(needed, start);
+        RequireSegments(needed, start, cut?.Position);
         RemoveCleaned(checkpoint?.Cleaned ?? Position.Zero);
         if (segments.All is [])
         {
@@ -97,8 +97,10 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
         return cut;
     }
 
-    /// <summary>Everything that was not allowed to be cleaned must be there; what lies before may be there or not.</summary>
-    private void RequireSegments(Position needed, Position start)
+    /// <summary>
+    /// Everything that was not allowed to be cleaned must be there; what lies before may be there or not, and so may what lies behind a cut that was interrupted.
+    /// </summary>
+    private void RequireSegments(Position needed, Position start, Position? cut)
     {
         var all = segments.All;
         var first = all is [] ? (Position?)null : all[0].First;
@@ -112,7 +114,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
         for (var i = 1; i < all.Count; i++)
         {
             // Records before the checkpoint are not read, so a hole among them shows here or to the consumer of a message in it.
-            if (all[i].First > needed && all[i].First - all[i - 1].First > all[i - 1].Capacity)
+            if (all[i].First > needed && !(all[i].First > cut) && all[i].First - all[i - 1].First > all[i - 1].Capacity)
             {
                 throw new StoreException(
                     $"{directory} lacks a segment: {all[i - 1].Path} cannot reach to {all[i].First}, where the next one begins");

@@ -21,7 +21,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
 
     private readonly Lock _gate = new();
     private readonly List<string> _spares = []; // paths of files of standard length with a zeroed, synced header
-    private int _spareNumber;
+    private int _spareNumber = -1; // of the last name that was given
 
     /// <summary>Whether the next segment would have to be made on the spot.</summary>
     public bool NeedsSpare
@@ -237,15 +237,12 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
 
     private string NextSparePath()
     {
-        lock (_gate)
+        string path;
+        do
         {
-            string path;
-            do
-            {
-                path = Path.Combine(directory, StoreFileNames.Spare(_spareNumber++));
-            }
-            while (disk.FileExists(path));
-            return path;
+            path = Path.Combine(directory, StoreFileNames.Spare(Interlocked.Increment(ref _spareNumber)));
         }
+        while (disk.FileExists(path));
+        return path;
     }
 }

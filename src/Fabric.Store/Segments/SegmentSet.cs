@@ -4,7 +4,8 @@ using Fabric.Store.Journal;
 namespace Fabric.Store.Segments;
 
 /// <summary>
-/// The segment files of a journal: finds the one of a position, keeps a bounded number of them open, reads. Thread-safe; which segments
+/// The segment files of a journal: finds the one of a position, keeps a bounded number of them open, reads. No call to the disk is made under the lock, so a disk that hangs holds up
+/// only who needs it. Thread-safe; which segments
 /// there are is changed by one caller at a time (the journal's writer adds and cuts at the end, its keeper removes at the start).
 /// </summary>
 internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Open) : IDisposable
@@ -93,22 +94,27 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
     {
         lock (_gate)
         {
-            Open(segment);
+            Use(segment);
         }
+
+        Open(segment);
     }
 
     public void Release(Segment segment)
     {
+        List<IDiskFile>? closed = null;
         lock (_gate)
         {
             segment.Users--;
             if (segment is { Removed: true, Users: 0 })
             {
-                Close(segment);
+                Close(segment, ref closed);
             }
 
-            CloseIdle();
+            CloseIdle(ref closed);
         }
+
+        Dispose(closed);
     }
 
     /// <summary>Takes out the segments that lie wholly before the position, oldest first; the newest always stays.</summary>
@@ -139,6 +145,7 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
     /// <summary>Closes the file of a segment that was taken out, at once or when its last reader is done; whether it was at once.</summary>
     public bool TryClose(Segment segment)
     {
+        List<IDiskFile>? closed = null;
         lock (_gate)
         {
             segment.Removed = true;
@@ -147,20 +154,25 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
                 return false;
             }
 
-            Close(segment);
-            return true;
+            Close(segment, ref closed);
         }
+
+        Dispose(closed);
+        return true;
     }
 
     public void Dispose()
     {
+        List<IDiskFile>? closed = null;
         lock (_gate)
         {
             foreach (var segment in _segments)
             {
-                Close(segment);
+                Close(segment, ref closed);
             }
         }
+
+        Dispose(closed);
     }
 
     private List<Segment> Take(int index, int count)
@@ -172,6 +184,8 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
 
     private (Segment? Segment, Position End) Acquire(Position position)
     {
+        Segment segment;
+        Position end;
         lock (_gate)
         {
             var index = IndexOf(position);
@@ -180,11 +194,13 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
                 return default;
             }
 
-            var segment = _segments[index];
-            Open(segment);
-            var end = index + 1 < _segments.Count ? _segments[index + 1].First : segment.First + segment.Capacity;
-            return (segment, end);
+            segment = _segments[index];
+            Use(segment);
+            end = index + 1 < _segments.Count ? _segments[index + 1].First : segment.First + segment.Capacity;
         }
+
+        Open(segment);
+        return (segment, end);
     }
 
     private int IndexOf(Position position)
@@ -206,19 +222,49 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
         return high;
     }
 
-    private void Open(Segment segment)
+    /// <summary>Under the lock: from here on nobody closes it.</summary>
+    private void Use(Segment segment)
     {
         segment.LastUse = ++_uses;
-        if (segment.File is null)
-        {
-            segment.File = disk.Open(segment.Path, mode);
-            _open++;
-        }
-
         segment.Users++;
     }
 
-    private void CloseIdle()
+    /// <summary>Opens the file of a segment in use, unless it is open. Two who come at once both open it, and one gives way.</summary>
+    private void Open(Segment segment)
+    {
+        lock (_gate)
+        {
+            if (segment.File is not null)
+            {
+                return;
+            }
+        }
+
+        IDiskFile opened;
+        try
+        {
+            opened = disk.Open(segment.Path, mode);
+        }
+        catch
+        {
+            Release(segment);
+            throw;
+        }
+
+        lock (_gate)
+        {
+            if (segment.File is null)
+            {
+                segment.File = opened;
+                _open++;
+                return;
+            }
+        }
+
+        opened.Dispose();
+    }
+
+    private void CloseIdle(ref List<IDiskFile>? closed)
     {
         while (_open > OpenMax)
         {
@@ -228,16 +274,24 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
                 return;
             }
 
-            Close(oldest);
+            Close(oldest, ref closed);
         }
     }
 
-    private void Close(Segment segment)
+    private void Close(Segment segment, ref List<IDiskFile>? closed)
     {
         if (segment.File is { } file)
         {
             segment.File = null;
             _open--;
+            (closed ??= []).Add(file);
+        }
+    }
+
+    private static void Dispose(List<IDiskFile>? closed)
+    {
+        foreach (var file in closed ?? [])
+        {
             file.Dispose();
         }
     }

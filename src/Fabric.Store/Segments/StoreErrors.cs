@@ -5,13 +5,7 @@ namespace Fabric.Store.Segments;
 /// <summary>Turns what the disk says into what a person needs to read.</summary>
 internal static class StoreErrors
 {
-    private const int PosixNoSpace = 28;
-    private const int PosixQuota = 122;
-    private const int WindowsDiskFull = unchecked((int)0x80070070);
-    private const int WindowsHandleDiskFull = unchecked((int)0x80070027);
-
-    public static bool IsDiskFull(Exception exception) => exception is IOException
-        && exception.HResult is PosixNoSpace or PosixQuota or WindowsDiskFull or WindowsHandleDiskFull;
+    public static bool IsDiskFull(Exception exception) => StoreUnavailableException.IsDiskFull(exception);
 
     /// <summary>The failure as the store reports it; one that already is a store failure stays as it is.</summary>
     public static StoreException Wrap(Exception exception, IDisk disk, string directory)
@@ -26,8 +20,8 @@ internal static class StoreErrors
             return new StoreException($"the journal in {directory} failed: {exception.Message}", exception);
         }
 
-        return new StoreException(
-            $"the disk that holds {directory} is full ({FreeSpace(disk, directory)}): free some space and start again", exception);
+        return new StoreUnavailableException(
+            $"the disk that holds {directory} is full ({FreeSpace(disk, directory)}): free some space, and the replica comes back by itself", exception);
     }
 
     private static string FreeSpace(IDisk disk, string directory)

@@ -133,7 +133,7 @@ internal sealed class BackupTests
         await WriteAsync(disk);
         var first = Path.Combine(Home, "journal-00000000000000000000.seg");
         var bytes = disk.ReadAll(first);
-        bytes[5000] ^= 1;
+        bytes[4096 + 10] ^= 1;
         disk.WriteAll(first, bytes);
         var failure = Assert.ThrowsAsync<StoreException>(() => Backups(disk).CreateAsync(Home, Backup));
         Assert.That(failure!.Message, Does.Contain("cannot be backed up").And.Contain("position"));

@@ -27,6 +27,12 @@ internal sealed class CrashDisk : IDisk
     /// <summary>Called before each sync with the path; may throw.</summary>
     public Action<string>? OnSync { get; set; }
 
+    /// <summary>Called before each call with its name and path, outside of any lock; may throw or block.</summary>
+    public Action<string, string>? OnCall { get; set; }
+
+    /// <summary>What it says is left, in bytes.</summary>
+    public long Free { get; set; } = 1L << 40;
+
     public int Operations => Volatile.Read(ref _operations);
 
     /// <summary>The machine goes down and comes up again. Files that are open are dead.</summary>
@@ -91,6 +97,7 @@ internal sealed class CrashDisk : IDisk
 
     public IDiskFile Open(string path, DiskFileMode mode)
     {
+        OnCall?.Invoke("Open", path);
         lock (_gate)
         {
             if (_names.TryGetValue(path, out var content))
@@ -134,6 +141,7 @@ internal sealed class CrashDisk : IDisk
 
     public void Rename(string from, string to)
     {
+        OnCall?.Invoke("Rename", to);
         lock (_gate)
         {
             Count();
@@ -148,6 +156,7 @@ internal sealed class CrashDisk : IDisk
 
     public void Delete(string path)
     {
+        OnCall?.Invoke("Delete", path);
         lock (_gate)
         {
             Count();
@@ -157,6 +166,7 @@ internal sealed class CrashDisk : IDisk
 
     public void SyncDirectory(string path)
     {
+        OnCall?.Invoke("SyncDirectory", path);
         lock (_gate)
         {
             Count();
@@ -169,7 +179,7 @@ internal sealed class CrashDisk : IDisk
         }
     }
 
-    public long FreeSpace(string path) => 1 << 20;
+    public long FreeSpace(string path) => Free;
 
     public IDisposable LockDirectory(string directory)
     {
@@ -311,6 +321,7 @@ internal sealed class CrashDisk : IDisk
 
         public int Read(Span<byte> buffer, long offset)
         {
+            disk.OnCall?.Invoke("Read", path);
             lock (disk._gate)
             {
                 return content.Read(buffer, offset);
@@ -319,6 +330,7 @@ internal sealed class CrashDisk : IDisk
 
         public void Write(ReadOnlySpan<byte> bytes, long offset)
         {
+            disk.OnCall?.Invoke("Write", path);
             disk.OnWrite?.Invoke(path);
             lock (disk._gate)
             {
@@ -329,6 +341,7 @@ internal sealed class CrashDisk : IDisk
 
         public void SetLength(long length)
         {
+            disk.OnCall?.Invoke("SetLength", path);
             lock (disk._gate)
             {
                 Change();
@@ -338,6 +351,7 @@ internal sealed class CrashDisk : IDisk
 
         public void Sync()
         {
+            disk.OnCall?.Invoke("Sync", path);
             disk.OnSync?.Invoke(path);
             lock (disk._gate)
             {

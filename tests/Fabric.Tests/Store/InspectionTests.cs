@@ -20,7 +20,10 @@ internal sealed class InspectionTests
         await using (var opened = await Opened.OpenAsync(Home, disk, with: options => options with { CheckpointBytes = 64 * 1024 }))
         {
             opened.BecomeMaster(7);
-            await opened.AppendAppliedAsync(0, 2000, 300);
+            for (var number = 0; number < 2000; number += 100)
+            {
+                await opened.AppendAppliedAsync(number, 100, 300); // in steps: a batch stands in one segment
+            }
         }
 
         var seen = new Seen();
@@ -42,7 +45,10 @@ internal sealed class InspectionTests
         await using (var opened = await Opened.OpenAsync(Home, disk))
         {
             opened.BecomeMaster();
-            await opened.AppendAppliedAsync(0, 2000, 300);
+            for (var number = 0; number < 2000; number += 100)
+            {
+                await opened.AppendAppliedAsync(number, 100, 300); // in steps: a batch stands in one segment
+            }
         }
 
         var all = new Seen();
