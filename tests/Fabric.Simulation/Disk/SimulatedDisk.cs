@@ -16,7 +16,7 @@ internal sealed class SimulatedDisk(Process process, DiskState state) : IDisk
             return mode == DiskFileMode.CreateNew ? throw new IOException($"{path} exists") : new OpenFile(process, state, path, found);
         }
 
-        if (mode == DiskFileMode.Open)
+        if (mode is DiskFileMode.Open or DiskFileMode.Read)
         {
             throw new FileNotFoundException($"{path} is not there");
         }
