@@ -23,6 +23,11 @@ public sealed partial class Replica
             _logger.LogInformation("Epoch {Epoch} could not be claimed: {Reason}", claim.Epoch, exception.Message);
         }
 
+        if (won)
+        {
+            _logger.LogInformation("{Container} has claimed epoch {Epoch}", _options.Container, claim.Epoch);
+        }
+
         Post(now => _core.OnClaimEnded(claim.Epoch, won, now));
     }
 

@@ -259,6 +259,7 @@ public sealed partial class Replica
             return;
         }
 
+        _logger.LogInformation("The first record of epoch {Epoch} is committed on {Container}", epoch, _options.Container);
         _serving = new CancellationTokenSource();
         var token = _serving.Token;
         _service = _runtime.Scheduler.Start($"serve {_options.Broker}", async () =>

@@ -1,6 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
 using Fabric.Cluster.Tests.Nodes;
+using Fabric.Registry;
+using Fabric.Registry.Discovery;
+using Fabric.Registry.Membership;
+using Fabric.Runtime;
 
 namespace Fabric.Cluster.Tests;
 
@@ -16,6 +20,7 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
     private readonly string _data = Directory.CreateTempSubdirectory("fabric-cluster-").FullName;
     private readonly int _portOffset;
     private readonly string? _zooKeeper;
+    private FabricRegistry? _registry;
 
     private DevelopmentFabric(int portOffset, string? zooKeeper)
     {
@@ -27,8 +32,12 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
     public string ZooKeeper => _zooKeeper ?? $"localhost:{2181 + _portOffset}";
 
     /// <summary>What a client that knows nothing but the three addresses connects to.</summary>
-    public string FailoverUrl =>
-        $"failover:({string.Join(',', Enumerable.Range(0, 3).Select(i => $"tcp://localhost:{61616 + _portOffset + i}"))})";
+    public string FailoverUrl => FailoverUrlWith("");
+
+    /// <summary>The same with options for each connection.</summary>
+    /// <param name="options">As in a URL's query; may be empty.</param>
+    public string FailoverUrlWith(string options) =>
+        $"failover:({string.Join(',', Enumerable.Range(0, 3).Select(i => $"tcp://localhost:{61616 + _portOffset + i}{(options.Length == 0 ? "" : "?")}{options}"))})";
 
     public string DiscoveryUrl => $"discovery:(fabric:default?zookeeper={ZooKeeper})";
 
@@ -88,8 +97,27 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
     /// <summary>Runs a command of the CLI against this fabric.</summary>
     public Task<Outcome> CliAsync(params string[] arguments) => RunCliAsync([.. arguments, "--zookeeper", ZooKeeper]);
 
-    /// <summary>What <c>cluster-list -o json</c> shows of broker <c>default</c>.</summary>
+    /// <summary>What the registry shows of broker <c>default</c>; nothing while it is away.</summary>
     public async Task<ClusterRow> ClusterAsync()
+    {
+        try
+        {
+            var cluster = (await ClusterList.ReadAsync(Registry)).FirstOrDefault(cluster => cluster.Name == "fusemq/default");
+            var row = cluster?.Brokers.FirstOrDefault(row => row.Id == "default");
+            return row is null ? ClusterRow.Nothing : new ClusterRow(
+                row.Epoch ?? 0,
+                row.MasterContainers.FirstOrDefault(),
+                [.. row.Slaves?.Slaves.Select(slave => new SlaveRow(slave.Container, slave.InSync)) ?? []],
+                [.. row.Services]);
+        }
+        catch (RegistryUnavailableException)
+        {
+            return ClusterRow.Nothing;
+        }
+    }
+
+    /// <summary>The same as <c>cluster-list -o json</c> shows it.</summary>
+    public async Task<ClusterRow> ShownClusterAsync()
     {
         var outcome = await CliAsync("cluster-list", "-o", "json");
         Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
@@ -114,13 +142,11 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
 
     public async Task<int> ProcessIdAsync(string container)
     {
-        var outcome = await CliAsync("container-list", "-o", "json");
-        Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());
-        using var document = JsonDocument.Parse(outcome.Output);
-        return document.RootElement.EnumerateArray()
-            .First(row => row.GetProperty("container").GetString() == container)
-            .GetProperty("pid").GetInt32();
+        var info = await new ContainerDirectory(Registry).TryGetAsync(container);
+        return info?.ProcessId ?? throw new InvalidOperationException($"{container} has no process");
     }
+
+    public string LogDirectoryOf(string container) => Path.Combine(_data, "containers", container, "log");
 
     /// <summary>The ends of the logs, for the message of a test that failed.</summary>
     public string Logs() => string.Join(
@@ -128,7 +154,22 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
         Directory.GetFiles(_data, "fabricd-*.log", SearchOption.AllDirectories).Order().Select(
             file => $"== {Path.GetRelativePath(_data, file)}\n{string.Join('\n', File.ReadLines(file).TakeLast(60))}"));
 
-    public async ValueTask DisposeAsync() => await DownAsync(_data);
+    public async ValueTask DisposeAsync()
+    {
+        if (_registry is not null)
+        {
+            await _registry.DisposeAsync();
+        }
+
+        await DownAsync(_data);
+    }
+
+    /// <summary>A connection of the test's own: to look by a process of the CLI takes longer than a take-over.</summary>
+    private FabricRegistry Registry => _registry ??= FabricRegistry.Open(FabricRuntime.System, new RegistryOptions
+    {
+        ConnectString = ZooKeeper,
+        Password = File.ReadAllText(Path.Combine(_data, "registry.password")).Trim(),
+    });
 
     private static string FindRoot()
     {
@@ -146,6 +187,8 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
 
 internal sealed record ClusterRow(long Epoch, string? Master, IReadOnlyList<SlaveRow> Slaves, IReadOnlyList<string> Services)
 {
+    public static ClusterRow Nothing { get; } = new(0, null, [], []);
+
     public override string ToString() =>
         $"epoch {Epoch}, master {Master}, slaves {string.Join(',', Slaves)}, services {string.Join(',', Services)}";
 }

@@ -20,6 +20,15 @@ internal static class JavaPrograms
     public static async Task<RunningProgram> StartAsync(string program, Action<string> line, params string[] arguments) =>
         new(Processes.Start("java", await CommandAsync(program, arguments)), line);
 
+    /// <summary>Removes what was compiled.</summary>
+    public static async Task RemoveAsync()
+    {
+        if (Classes.IsValueCreated)
+        {
+            Directory.Delete(await Classes.Value, recursive: true);
+        }
+    }
+
     private static string ClassPath => string.Join(
         ':', Jars.Select(jar => $"/usr/share/java/{jar}").Where(File.Exists));
 
