@@ -9,16 +9,18 @@ namespace Fabric.Server.Node;
 internal static class Application
 {
     /// <summary>Runs the program to its end.</summary>
-    public static async Task<ExitCode> RunAsync(string[] arguments)
+    /// <param name="arguments">The command line.</param>
+    /// <param name="runtime">The outside world. Log files, the password's file and signals are the real ones in any case.</param>
+    public static async Task<ExitCode> RunAsync(string[] arguments, FabricRuntime runtime)
     {
         try
         {
             return CommandLine.Parse(arguments, Environment.GetEnvironmentVariable, Environment.CurrentDirectory) switch
             {
                 Request.Print print => Print(print.Text),
-                Request.Stop stop => await StopCommand.RunAsync(FabricRuntime.System, new SystemProcesses(TimeProvider.System), stop),
-                Request.Run run => await RunInFabricAsync(run.Options),
-                Request.RunSolo solo => await RunSoloAsync(solo),
+                Request.Stop stop => await StopCommand.RunAsync(runtime, new SystemProcesses(runtime.Time), stop),
+                Request.Run run => await RunInFabricAsync(run.Options, runtime),
+                Request.RunSolo solo => await RunSoloAsync(solo, runtime),
                 var other => throw new InvalidOperationException($"unknown request {other}"),
             };
         }
@@ -29,35 +31,34 @@ internal static class Application
         }
     }
 
-    private static async Task<ExitCode> RunInFabricAsync(NodeOptions options)
+    private static async Task<ExitCode> RunInFabricAsync(NodeOptions options, FabricRuntime runtime)
     {
         Daemon.KeepFilesPrivate();
-        using var directory = NodeDirectory.Take(FabricRuntime.System, options);
+        using var directory = NodeDirectory.Take(runtime, options);
         var password = RegistryPassword.Find(options, Environment.GetEnvironmentVariable);
-        return await RunAsync(options, directory, (runtime, processes, loggers, stop) =>
+        return await RunAsync(options, runtime, directory, (processes, loggers, stop) =>
             new NodeLife(runtime, processes, options, password, loggers).RunAsync(stop));
     }
 
-    private static async Task<ExitCode> RunSoloAsync(Request.RunSolo request)
+    private static async Task<ExitCode> RunSoloAsync(Request.RunSolo request, FabricRuntime runtime)
     {
         Daemon.KeepFilesPrivate();
-        var file = SoloFile.Load(FabricRuntime.System.Disk, request.ConfigFile);
+        var file = SoloFile.Load(runtime.Disk, request.ConfigFile);
         var options = file.Options with { Detached = request.Detached, LogLevel = request.LogLevel };
         file = file with { Options = options };
-        using var directory = NodeDirectory.Take(FabricRuntime.System, options);
-        return await RunAsync(options, directory, (runtime, processes, loggers, stop) =>
+        using var directory = NodeDirectory.Take(runtime, options);
+        return await RunAsync(options, runtime, directory, (processes, loggers, stop) =>
             new SoloLife(runtime, processes, file, loggers).RunAsync(stop));
     }
 
     private static async Task<ExitCode> RunAsync(
-        NodeOptions options, NodeDirectory directory, Func<FabricRuntime, IProcesses, ILoggerFactory, StopRequests, Task> live)
+        NodeOptions options, FabricRuntime runtime, NodeDirectory directory, Func<IProcesses, ILoggerFactory, StopRequests, Task> live)
     {
         if (options.Detached)
         {
             Daemon.Detach(options.OutputFile);
         }
 
-        var runtime = FabricRuntime.System;
         using var loggers = NodeLog.Open(options);
         var logger = loggers.CreateLogger("node");
         using var stop = new StopRequests(logger);
@@ -67,7 +68,7 @@ internal static class Application
         {
             logger.LogInformation("fabricd {Version}: {Kind} {Name} in {Directory}, process {ProcessId}",
                 NodeVersion.Text, options.IsRoot ? "root" : "container", options.Name, options.DataDirectory, processes.Self.Id);
-            await live(runtime, processes, loggers, stop);
+            await live(processes, loggers, stop);
             directory.SignOff();
             logger.LogInformation("{Name} has stopped", options.Name);
             return ExitCode.Done;

@@ -30,9 +30,12 @@ internal sealed class Fabricd : IAsyncDisposable
 
     public static Fabricd Start(params string[] arguments) => Start(new Dictionary<string, string>(), arguments);
 
-    public static Fabricd Start(IReadOnlyDictionary<string, string> environment, string[] arguments)
+    /// <param name="environment">Further variables.</param>
+    /// <param name="arguments">The command line.</param>
+    /// <param name="program">Another program that takes the same command line; null for ours.</param>
+    public static Fabricd Start(IReadOnlyDictionary<string, string> environment, string[] arguments, string? program = null)
     {
-        var info = new ProcessStartInfo(Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var info = new ProcessStartInfo(program ?? Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in environment)
         {
             info.Environment[name] = value;
@@ -65,11 +68,11 @@ internal sealed class Fabricd : IAsyncDisposable
     }
 
     /// <summary>The body of an answer of a management port; null while there is none.</summary>
-    public static async Task<JsonElement?> GetAsync(int port, string path)
+    public static async Task<JsonElement?> GetAsync(int port, string path, string host = "127.0.0.1")
     {
         try
         {
-            using var response = await Http.GetAsync(new Uri($"http://127.0.0.1:{port}{path}"));
+            using var response = await Http.GetAsync(new Uri($"http://{host}:{port}{path}"));
             using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
             return document.RootElement.Clone();
         }
