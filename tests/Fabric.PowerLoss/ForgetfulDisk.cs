@@ -31,7 +31,7 @@ public sealed class ForgetfulDisk : IDisk
         lock (_lock)
         {
             var file = Find(path);
-            if (file is null && mode == DiskFileMode.Open)
+            if (file is null && mode is (DiskFileMode.Open or DiskFileMode.Read))
             {
                 throw new FileNotFoundException($"there is no file {path}", path);
             }
