@@ -123,7 +123,7 @@ public sealed partial class Journal
         return WaitForRoomSlowlyAsync(cancellationToken);
     }
 
-    private bool HasRoom => Volatile.Read(ref _end) - Volatile.Read(ref _committed) <= _options.UncommittedBytesMax;
+    private bool HasRoom => !_isSpaceLow && Volatile.Read(ref _end) - Volatile.Read(ref _committed) <= _options.UncommittedBytesMax;
 
     private async ValueTask WaitForRoomSlowlyAsync(CancellationToken cancellationToken)
     {

@@ -113,7 +113,10 @@ public sealed partial class Journal
         }
     }
 
-    private bool IsCheckpointDue => _applied - _lastCheckpoint >= Math.Max(_options.CheckpointBytes, 2 * _checkpointBytes);
+    /// <summary>While space is short they are written more often, because only a checkpoint lets old segments go.</summary>
+    private bool IsCheckpointDue => _applied - _lastCheckpoint >= (_isSpaceLow
+        ? Math.Max(_options.CheckpointBytes / 16, _checkpointBytes / 8)
+        : Math.Max(_options.CheckpointBytes, 2 * _checkpointBytes));
 
     private bool TryBeginApplying()
     {

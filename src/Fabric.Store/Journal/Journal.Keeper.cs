@@ -8,6 +8,13 @@ public sealed partial class Journal
 {
     private CheckpointFile? _checkpoint; // written, not yet published; guarded by _gate
     private volatile bool _directoryChanged;
+    private volatile bool _isSpaceLow;
+
+    /// <summary>How often the free space is looked at, beside each new segment and checkpoint: others may use the disk too, and free some.</summary>
+    private static readonly TimeSpan SpaceInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>Whether producers are held back because the disk is nearly full.</summary>
+    public bool IsSpaceLow => _isSpaceLow;
 
     private async Task KeepLoopAsync()
     {
@@ -23,6 +30,7 @@ public sealed partial class Journal
                 }
 
                 await FinishCheckpointAsync();
+                LookAtSpace();
                 if (_closing)
                 {
                     if (_applying.IsCompleted)
@@ -43,6 +51,26 @@ public sealed partial class Journal
         finally
         {
             DiscardCheckpoint();
+        }
+    }
+
+    private void LookAtSpace()
+    {
+        if (_options.FreeBytesLow == 0)
+        {
+            return;
+        }
+
+        var free = _runtime.Disk.FreeSpace(_options.Directory);
+        var wasLow = _isSpaceLow;
+        _isSpaceLow = free < (wasLow ? _options.FreeBytesLow + (_options.FreeBytesLow / 4) : _options.FreeBytesLow);
+        if (wasLow && HasRoom)
+        {
+            ReleaseRoomWaiters();
+        }
+        else if (_isSpaceLow && !wasLow)
+        {
+            _applierWake.Set(); // a checkpoint may be due now
         }
     }
 

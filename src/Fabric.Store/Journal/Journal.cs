@@ -42,6 +42,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     private readonly AsyncSignal _applierWake = new();
     private readonly AsyncSignal _keeperWake = new();
     private readonly ITimer _markTimer;
+    private readonly ITimer _spaceTimer;
     private readonly List<(Position Position, TaskCompletionSource Done)> _durableWaiters = [];
     private readonly List<TaskCompletionSource> _roomWaiters = [];
 
@@ -82,6 +83,8 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _tail = new TailMemory(recovered.End, options.TailBytes);
         _current = _segments.All[^1];
         _marked = recovered.End;
+        var spaceInterval = options.FreeBytesLow == 0 ? Timeout.InfiniteTimeSpan : SpaceInterval;
+        _spaceTimer = runtime.Time.CreateTimer(_ => _keeperWake.Set(), null, spaceInterval, spaceInterval);
         _markTimer = runtime.Time.CreateTimer(_ => OnMarkDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -194,6 +197,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _keeperWake.Set();
         await _keeping;
         await _markTimer.DisposeAsync();
+        await _spaceTimer.DisposeAsync();
         CloseFiles();
     }
 
@@ -206,6 +210,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
             disk.SyncDirectory(Path.GetDirectoryName(options.Directory) ?? options.Directory);
         }
 
+        StoreDirectory.RefuseForeign(disk, options.Directory); // before the lock, which makes a file
         var directoryLock = disk.LockDirectory(options.Directory);
         var segments = new SegmentSet(disk);
         try

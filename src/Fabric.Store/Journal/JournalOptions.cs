@@ -45,6 +45,13 @@ public sealed record JournalOptions
     /// <exception cref="ArgumentOutOfRangeException">The value is outside the range.</exception>
     public long RetainedBytesMax { get; init => field = Within(value, 0, 1024 * 1024 * GiB); } = 16 * GiB;
 
+    /// <summary>
+    /// Free bytes of the disk below which <see cref="IJournal.WaitForRoomAsync"/> waits, so that producers are held back while consumers go on and free segments; the rest is the reserve that
+    /// acknowledgements are written to. Producers go on when there is a quarter more. 0 to 1 TiB, 0 for no such limit; default 128 MiB, four segments of the default size.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is outside the range.</exception>
+    public long FreeBytesLow { get; init => field = Within(value, 0, 1024 * GiB); } = 128 * MiB;
+
     private static long Within(long value, long least, long most)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(value, least);

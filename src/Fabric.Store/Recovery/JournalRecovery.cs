@@ -31,6 +31,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
     private readonly List<SystemRecord> _systemRecords = [];
     private readonly List<(string Path, Position First)> _headless = [];
     private Position _committed;
+    private Position _lastRecord; // of those that were read
 
     /// <summary>Does all of it; the segments are in the set afterwards, the last one with its file open and pinned.</summary>
     /// <exception cref="SegmentCorruptException">Something is damaged.</exception>
@@ -61,7 +62,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
                 segments.All[^1].Path, end, $"the journal ends here, but everything up to {_committed} was on disk and committed");
         }
 
-        Settle(end);
+        Settle(Position.Max(start, Position.Min(_lastRecord, end + -BatchLimits.BytesMax)), end);
         return new RecoveredJournal(checkpoint, found?.State ?? default, end, _committed, _systemRecords);
     }
 
@@ -221,6 +222,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
 
     private void Remember(Position position, RecordHeader header, ReadOnlySpan<byte> body)
     {
+        _lastRecord = position;
         if (header.Kind <= SystemRecord.KindMax)
         {
             _systemRecords.Add(new SystemRecord(position, header.Kind, body.ToArray()));
@@ -245,15 +247,33 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
     }
 
     /// <summary>
-    /// What was read may still be in the memory of the machine only: sync it before it counts as durable. The mark of an orderly end goes,
-    /// since something will be written behind it.
+    /// What was read may still be in the memory of the machine only: sync it before it counts as durable. After a sync that failed (on a full disk, say) the kernel takes bytes
+    /// for written that never were, and a second sync does nothing about them; so what the last batch may have written is written again first. The mark of an orderly end goes, since
+    /// something will be written behind it.
     /// </summary>
-    private void Settle(Position end)
+    private void Settle(Position lastBatch, Position end)
     {
         var last = segments.All[^1];
         segments.Pin(last);
+        WriteAgain(last, Position.Max(lastBatch, last.First), end);
         SegmentFiles.WriteMark(last, new SyncMark(end, end, Position.Min(_committed, end), Closed: false));
         last.File!.Sync();
         files.SyncDirectory();
+    }
+
+    private static void WriteAgain(Segment segment, Position from, Position end)
+    {
+        var buffer = new byte[(int)Math.Clamp(end - from, 0, BatchLimits.BytesMax)];
+        for (var at = from; at < end;)
+        {
+            var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - at));
+            if (segment.File!.Read(piece, segment.OffsetOf(at)) != piece.Length)
+            {
+                throw new SegmentCorruptException(segment.Path, at, "the file is too short");
+            }
+
+            segment.File.Write(piece, segment.OffsetOf(at));
+            at += piece.Length;
+        }
     }
 }

@@ -129,6 +129,9 @@ internal static class StoreFileNames
     private const string SegmentSuffix = ".seg";
     private const string CheckpointPrefix = "checkpoint-";
 
+    /// <summary>Replication's file in the same directory (FORMAT.md).</summary>
+    private const string ReplicaState = "replica.state";
+
     /// <summary>What a checkpoint is written as, before it is renamed.</summary>
     public const string CheckpointBeside = "checkpoint.new";
 
@@ -137,6 +140,10 @@ internal static class StoreFileNames
     public static string Spare(int number) => $"{SparePrefix}{number.ToString(CultureInfo.InvariantCulture)}{SegmentSuffix}";
 
     public static string Checkpoint(Position position) => $"{CheckpointPrefix}{position.Value:D20}";
+
+    /// <summary>Whether a file of this name is a journal's or a replica's.</summary>
+    public static bool IsOurs(string name) =>
+        IsSegment(name) || IsSpare(name) || IsCheckpoint(name) || name == CheckpointBeside || name.StartsWith(ReplicaState, StringComparison.Ordinal);
 
     public static bool IsSegment(string name) =>
         name.StartsWith(SegmentPrefix, StringComparison.Ordinal) && name.EndsWith(SegmentSuffix, StringComparison.Ordinal);

@@ -54,6 +54,18 @@ internal static class StoreDirectory
         ];
     }
 
+    /// <summary>Refuses a directory that another program uses: what it holds must not be mixed with ours, and a mistyped path is what brought us here.</summary>
+    /// <exception cref="StoreException">There are files, and none of them is a journal's.</exception>
+    public static void RefuseForeign(IDisk disk, string directory)
+    {
+        var names = disk.ListFiles(directory).Where(name => name != "lock" && !name.StartsWith('.')).ToArray();
+        if (names.Length > 0 && !names.Any(StoreFileNames.IsOurs))
+        {
+            throw new StoreException(
+                $"{directory} holds files of another program ({string.Join(", ", names.Take(3))}) and no journal of Fabric: name an empty directory, or move them away");
+        }
+    }
+
     private static StoreFile Classify(string path, string name, ReadOnlySpan<byte> page)
     {
         var isSpare = StoreFileNames.IsSpare(name);

@@ -30,6 +30,9 @@ internal sealed class CrashDisk : IDisk
     /// <summary>Called before each call with its name and path, outside of any lock; may throw or block.</summary>
     public Action<string, string>? OnCall { get; set; }
 
+    /// <summary>Paths whose syncs fail as a kernel's do: the bytes are called written, stay readable, and never reach the platter.</summary>
+    public Predicate<string>? Forgets { get; set; }
+
     /// <summary>What it says is left, in bytes.</summary>
     public long Free { get; set; } = 1L << 40;
 
@@ -284,6 +287,8 @@ internal sealed class CrashDisk : IDisk
             _dirtySectors.Clear();
         }
 
+        public void Forget() => _dirtySectors.Clear();
+
         /// <summary>Each sector that was not synced is there or not; sometimes all of them are of one kind.</summary>
         public void LosePower(Random random)
         {
@@ -356,6 +361,12 @@ internal sealed class CrashDisk : IDisk
             lock (disk._gate)
             {
                 Change();
+                if (disk.Forgets?.Invoke(path) == true)
+                {
+                    content.Forget();
+                    throw new IOException("No space left on device", 28);
+                }
+
                 content.Sync();
             }
         }

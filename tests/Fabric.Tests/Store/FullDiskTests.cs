@@ -1,0 +1,80 @@
+using Fabric.Store;
+using Fabric.Store.Journal;
+
+namespace Fabric.Tests.Store;
+
+/// <summary>A disk without room: producers wait, acknowledgements are written, and nothing that was durable is lost.</summary>
+[TestFixture]
+internal sealed class FullDiskTests
+{
+    private const string Home = "/journal";
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    [Test]
+    public async Task Producers_are_held_back_while_space_is_short_and_go_on_when_there_is_some()
+    {
+        var disk = new CrashDisk { Free = 2_000_000 };
+        await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { FreeBytesLow = 1_000_000 });
+        opened.BecomeMaster();
+        await opened.Journal.WaitForRoomAsync(CancellationToken.None).AsTask().WaitAsync(Limit);
+        disk.Free = 999_999;
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        var waiting = opened.Journal.WaitForRoomAsync(CancellationToken.None).AsTask();
+        await opened.AppendAppliedAsync(0, 100);
+        Assert.That(waiting.IsCompleted, Is.False, "acknowledgements go on, producers do not");
+
+        disk.Free = 1_300_000;
+        await waiting.WaitAsync(Limit);
+        Assert.That(opened.Journal.IsSpaceLow, Is.False);
+    }
+
+    [Test]
+    public async Task A_journal_short_of_space_makes_checkpoints_early_so_that_consumed_segments_go()
+    {
+        var disk = new CrashDisk { Free = 10 };
+        await using var opened = await Opened.OpenAsync(
+            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
+        opened.Numbers.Oldest = null;
+        opened.BecomeMaster();
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
+        {
+            await opened.AppendAppliedAsync(number, 100, 300);
+        }
+
+        await Opened.UntilAsync(() => opened.Journal.First > Position.Zero, "half a checkpoint's bytes suffice");
+    }
+
+    [Test]
+    public async Task After_a_sync_that_failed_nothing_counts_as_durable_that_the_disk_never_got([Range(1, 20)] int seed)
+    {
+        var disk = new CrashDisk();
+        var opened = await Opened.OpenAsync(Home, disk);
+        opened.BecomeMaster();
+        await opened.AppendAppliedAsync(0, 20);
+        disk.Forgets = _ => true;
+        opened.Journal.AppendGroup([.. Enumerable.Range(20, 2).Select(number => new PendingRecord(Numbers.Kind, 0, Opened.Body(number, 10_000)))]);
+        Assert.That(await opened.Failed, Is.TypeOf<StoreUnavailableException>());
+        disk.Forgets = null;
+        await opened.DisposeAsync();
+        disk.Kill();
+
+        var again = await Opened.OpenAsync(Home, disk);
+        var durable = again.Journal.Durable;
+        disk.PowerLoss(new Random(seed));
+        await again.DisposeAsync();
+        await using var last = await Opened.OpenAsync(Home, disk);
+        Assert.That(last.Journal.End, Is.GreaterThanOrEqualTo(durable));
+    }
+
+    [Test]
+    public void A_directory_of_another_program_is_refused_and_left_as_it_is()
+    {
+        var disk = new CrashDisk();
+        disk.WriteAll(Path.Combine(Home, "db.data"), [1]);
+        disk.WriteAll(Path.Combine(Home, "db-1.log"), [2]);
+        var refusal = Assert.ThrowsAsync<StoreException>(() => Opened.OpenAsync(Home, disk));
+        Assert.That(refusal!.Message, Does.Contain("another program (db-1.log, db.data)").And.Contain("empty directory"));
+        Assert.That(disk.ListFiles(Home), Is.EqualTo(new[] { "db-1.log", "db.data" }));
+    }
+}
