@@ -83,7 +83,7 @@ public sealed partial class Journal
         }
     }
 
-    /// <summary>Reads from a segment and, unless a later part is asked for, checks the whole record: bit rot must not be served.</summary>
+    /// <summary>Reads from a segment and checks the whole record, whichever part is asked for: bit rot must not be served.</summary>
     private void ReadBodyFromDisk(Position record, int bodyOffset, Span<byte> destination)
     {
         Span<byte> headerBytes = stackalloc byte[RecordFormat.HeaderBytes];
@@ -94,11 +94,9 @@ public sealed partial class Journal
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan((long)bodyOffset + destination.Length, header.BodyBytes, nameof(destination));
             FillFromDisk(body + bodyOffset, destination);
-            if (bodyOffset == 0)
-            {
-                var state = ChecksumOnDisk(body + destination.Length, header.BodyBytes - destination.Length, Checksum.Append(Checksum.Start, destination));
-                sound = RecordFormat.Matches(headerBytes, record, state);
-            }
+            var end = bodyOffset + destination.Length;
+            var state = Checksum.Append(ChecksumOnDisk(body, bodyOffset, Checksum.Start), destination);
+            sound = RecordFormat.Matches(headerBytes, record, ChecksumOnDisk(body + end, header.BodyBytes - end, state));
         }
 
         if (!sound)
