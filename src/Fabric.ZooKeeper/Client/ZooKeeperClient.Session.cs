@@ -17,8 +17,16 @@ public sealed partial class ZooKeeperClient
     /// <summary>Upper limit of the random wait after a lost connection, which spreads the clients of a server that died over the others.</summary>
     private static readonly TimeSpan SpreadMax = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// How many of its timeouts a session may be turned away by servers that are there before it is given up. No server that goes on would still have it; and one
+    /// that was wiped, or restored from an old backup, takes back no client that has seen more than it has, but a new session it takes.
+    /// </summary>
+    private const int TurnedAwayTimeouts = 2;
+
     /// <summary>Attempts that a session's timeout is long enough for.</summary>
     private const int AttemptsMin = 3;
+
+    private TimeSpan _attachedUntil; // owned by the loop
 
     private bool IsEnding
     {
@@ -106,6 +114,12 @@ public sealed partial class ZooKeeperClient
             || (exception is OperationCanceledException && !_closing.IsCancellationRequested))
         {
             _logger.LogDebug("ZooKeeper at {Host}:{Port} is not to be had: {Reason}", host, port, exception.Message);
+            if (exception is TurnedAwayException && SessionId != 0 && Now - _attachedUntil > NegotiatedSessionTimeout * TurnedAwayTimeouts)
+            {
+                _logger.LogWarning("The servers do not take the session 0x{Session:x} back, and its time is over", SessionId);
+                End(ZooKeeperError.SessionExpired, KeeperState.Expired);
+            }
+
             return TimeSpan.Zero;
         }
 
@@ -134,6 +148,7 @@ public sealed partial class ZooKeeperClient
             finally
             {
                 Leave(attachment, reason);
+                _attachedUntil = Now;
             }
 
             return Now - since;
@@ -188,7 +203,7 @@ public sealed partial class ZooKeeperClient
             network.Input.AdvanceTo(buffer.Start, buffer.End);
             if (read.IsCompleted)
             {
-                throw new IOException("the server closed the connection without an answer");
+                throw new TurnedAwayException();
             }
         }
 
@@ -291,4 +306,6 @@ public sealed partial class ZooKeeperClient
         _state = state;
         _events.Writer.TryWrite((new WatchedEvent(WatchEventType.None, state, null), _watches.All()));
     }
+
+    private sealed class TurnedAwayException() : IOException("the server closed the connection without an answer");
 }

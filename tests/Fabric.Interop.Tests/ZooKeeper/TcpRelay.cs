@@ -11,7 +11,7 @@ namespace Fabric.Interop.Tests.ZooKeeper;
 /// </summary>
 internal sealed class TcpRelay : IAsyncDisposable
 {
-    private readonly int _target;
+    private int _target;
     private readonly X509Certificate2? _certificate;
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly List<TcpClient> _sockets = [];
@@ -26,6 +26,9 @@ internal sealed class TcpRelay : IAsyncDisposable
     }
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    /// <summary>Where new connections go from now on.</summary>
+    public void Redirect(int target) => Volatile.Write(ref _target, target);
 
     /// <summary>While true nothing that the server says reaches the client.</summary>
     public volatile bool Swallow;

@@ -97,6 +97,22 @@ internal abstract partial class ZooKeeperClientTests
     }
 
     [Test]
+    public async Task A_session_is_given_up_when_its_server_was_set_back_to_less_than_the_client_has_seen()
+    {
+        await using var relay = new TcpRelay(_host.Port);
+        var client = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}");
+        await client.CreateAsync($"{_base}/seen", default, WellKnownAcls.OpenUnsafe, CreateMode.Persistent);
+        await using var wiped = CreateHost();
+        await wiped.StartAsync();
+        var states = StateList.FromLossOn(client);
+        relay.Redirect(wiped.Port);
+        relay.Cut();
+        Assert.That((Take(states), Take(states)), Is.EqualTo((KeeperState.Disconnected, KeeperState.Expired)));
+        var next = await ConnectAsync(connectString: $"127.0.0.1:{relay.Port}");
+        Assert.That(await next.ExistsAsync(_base), Is.Null);
+    }
+
+    [Test]
     public async Task A_client_of_several_hosts_goes_to_one_that_is_there()
     {
         var dead = Ports.FindFree();
