@@ -78,6 +78,12 @@ public readonly record struct HistoryEvent
     /// <summary>The delivery's redelivered flag.</summary>
     public bool Redelivered { get; init; }
 
+    /// <summary>
+    /// The delivery was on its way from a master when another took over, and arrived when that was over: it shows that the message exists, and that
+    /// another has got it meanwhile is nobody's fault.
+    /// </summary>
+    public bool IsLate { get; init; }
+
     /// <summary>How many deliveries the broker says there were before this one; 0 or more.</summary>
     public int DeliveryCount { get; init; }
 

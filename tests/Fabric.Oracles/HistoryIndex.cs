@@ -122,6 +122,13 @@ internal sealed class HistoryIndex
 
     private static void ReadDelivery(int place, MessageStory story, in HistoryEvent item)
     {
+        if (item.IsLate)
+        {
+            story.FirstAppearance = story.FirstAppearance < 0 ? place : story.FirstAppearance;
+            story.LastLateDelivery = place;
+            return;
+        }
+
         if (story.FirstDelivery < 0)
         {
             story.FirstDelivery = place;

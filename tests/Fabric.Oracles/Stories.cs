@@ -38,6 +38,9 @@ internal sealed class MessageStory(MessageIdentity identity)
 
     public int FirstAppearance { get; set; } = -1;
 
+    /// <summary>The last delivery that came from the past; -1 for none.</summary>
+    public int LastLateDelivery { get; set; } = -1;
+
     public bool IsBrowsed { get; set; }
 
     /// <summary>Whether somebody acknowledged it, or tried to, outside of any transaction.</summary>

@@ -16,11 +16,11 @@ internal static class Transactions
             return $"was not committed yet when {early.Identity} was seen";
         }
 
-        // A message that is gone may be so by somebody's acknowledgement outside of a transaction.
+        // A message that is gone may be so by somebody's acknowledgement outside of a transaction, or after it came from the past once more.
         // What a refused send or one of unknown outcome adds to its transaction cannot be told; copies cannot be told apart.
         var parts = transaction.Sends.Where(message => message.IsSendConfirmed)
             .Select(message => (Name: $"the send of {message.Identity}", TookPlace: message.IsVisible))
-            .Concat(transaction.Acknowledges.Where(item => item.Message.Attempts == 1 && (CameBack(item) || !item.Message.IsAcknowledgedAlone))
+            .Concat(transaction.Acknowledges.Where(item => item.Message.Attempts == 1 && (CameBack(item) || !IsGoneForOtherReasons(item)))
                 .Select(item => (Name: $"the acknowledgement of {item.Message.Identity}", TookPlace: !CameBack(item))))
             .ToList();
         var done = parts.FirstOrDefault(part => part.TookPlace).Name;
@@ -33,6 +33,9 @@ internal static class Transactions
             _ => null,
         };
     }
+
+    private static bool IsGoneForOtherReasons(TransactedAcknowledge acknowledge) =>
+        acknowledge.Message.IsAcknowledgedAlone || acknowledge.Message.LastLateDelivery > acknowledge.Delivery;
 
     private static bool CameBack(TransactedAcknowledge acknowledge) =>
         acknowledge.Message.IsBrowsed || acknowledge.Message.LastDelivery > acknowledge.Delivery;

@@ -16,7 +16,8 @@ internal static class Program
 
         try
         {
-            return Campaign.Run(CampaignOptions.Parse(arguments), Console.Out);
+            var options = CampaignOptions.Parse(arguments);
+            return options.Planted.Count > 0 ? Planted.Hunt.Run(options, Console.Out) : Campaign.Run(options, Console.Out);
         }
         catch (FormatException exception)
         {

@@ -26,7 +26,7 @@ internal sealed class SimulationTests
 
     private static List<SeedResult> Simulate(ulong first, int count)
     {
-        using var worker = WorkerProcess.Start(first, count, [], "-");
+        using var worker = WorkerProcess.Start(new CampaignOptions(), first, count, [], "-");
         var results = new List<SeedResult>();
         while (worker.Read() is { } result)
         {

@@ -1,4 +1,5 @@
 using Fabric.Replication.Core;
+using Fabric.Simulation.Faults;
 using Fabric.Simulation.Kernel;
 using Fabric.Simulation.Network;
 using Fabric.Store.Journal;
@@ -9,6 +10,7 @@ namespace Fabric.Simulation.Cluster;
 internal sealed class ClusterUnderTest
 {
     private readonly List<SimulatedClient> _clients = [];
+    private readonly List<(Moment Moment, Action Action)> _awaited = [];
 
     public ClusterUnderTest(World world)
     {
@@ -40,6 +42,9 @@ internal sealed class ClusterUnderTest
 
     public List<SimulatedBroker> Brokers { get; } = [];
 
+    /// <summary>What its clients connect to.</summary>
+    public string Url => $"failover:({string.Join(',', Brokers.Select(broker => $"tcp://{broker.Host.Address}:61616"))})";
+
     public IReadOnlyList<SimulatedClient> Clients => _clients;
 
     public async Task StartAsync()
@@ -58,7 +63,62 @@ internal sealed class ClusterUnderTest
 
     public Host Client(int number) => _clients[number % _clients.Count].Host;
 
+    /// <summary>Who leads, or has led, the highest epoch.</summary>
+    public string? NewestMaster
+    {
+        get;
+        set
+        {
+            var isNew = field != value;
+            field = value;
+            if (isNew)
+            {
+                Come(Moment.NewMaster);
+            }
+        }
+    }
+
+    /// <summary>Does something when a moment comes.</summary>
+    public void At(Moment moment, Action action)
+    {
+        if (moment == Moment.Any)
+        {
+            action();
+        }
+        else
+        {
+            _awaited.Add((moment, action));
+        }
+    }
+
+    /// <summary>A moment has come.</summary>
+    public void Come(Moment moment)
+    {
+        foreach (var (_, action) in _awaited.Where(awaited => awaited.Moment == moment).ToList())
+        {
+            World.After(TimeSpan.Zero, World.Control, action);
+        }
+
+        _awaited.RemoveAll(awaited => awaited.Moment == moment);
+    }
+
+    /// <summary>
+    /// Whether a client hears from a broker that is master no more: what was on its way when the connection was held up arrives late, and nobody can know.
+    /// </summary>
+    public bool IsOutOfDate(string? brokerUri) =>
+        Brokers.FirstOrDefault(broker => brokerUri?.Contains($"/{broker.Host.Address}:", StringComparison.Ordinal) == true)?.Host.Name != NewestMaster;
+
+    /// <summary>When the last disk call that hangs ends; healing does not reach it.</summary>
+    public TimeSpan HangsUntil { get; set; }
+
     public void Kill(int number) => Brokers[number].Host.Kill();
+
+    public void HangDisk(int number, TimeSpan time)
+    {
+        var until = World.Now + time;
+        Brokers[number].Host.Disk.HangsUntil = until;
+        HangsUntil = until > HangsUntil ? until : HangsUntil;
+    }
 
     public void LosePower(int number) => Brokers[number].Host.LosePower();
 
@@ -70,14 +130,8 @@ internal sealed class ClusterUnderTest
         }
     }
 
-    /// <summary>Starts a broker that does not run.</summary>
-    public void EnsureRuns(int number)
-    {
-        if (!Brokers[number].Host.IsRunning)
-        {
-            Brokers[number].Start();
-        }
-    }
+    /// <summary>Has a broker run.</summary>
+    public void EnsureRuns(int number) => Brokers[number].Want();
 
     public void StopRegistry(bool losesPower)
     {
@@ -142,10 +196,9 @@ internal sealed class ClusterUnderTest
     public string? WhyNotWell()
     {
         var running = Brokers.Where(broker => broker.Running is not null).Select(broker => broker.Running!).ToList();
-        if (running.Count < Brokers.Count)
+        if (Brokers.Where(broker => broker.Running is null && !broker.Host.Disk.IsRotten).ToList() is { Count: > 0 } missing)
         {
-            return $"{Brokers.Count - running.Count} brokers do not run: "
-                + string.Join("; ", Brokers.Where(broker => broker.Running is null).Select(broker => $"{broker.Host.Name}: {broker.Problem}"));
+            return $"{missing.Count} brokers do not run: {string.Join("; ", missing.Select(broker => $"{broker.Host.Name}: {broker.Problem}"))}";
         }
 
         var masters = running.Where(one => one.Replica.Status.Role == ReplicaRole.Master && one.Host.Services.Count > 0).ToList();
@@ -155,7 +208,8 @@ internal sealed class ClusterUnderTest
         }
 
         var status = masters[0].Replica.Status;
-        return status.Slaves.Count == Brokers.Count - 1 && status.Slaves.All(slave => slave.Attached && slave.Durable >= status.Committed)
+        return status.Slaves.Count == Brokers.Count - 1 && status.Slaves.All(slave =>
+                (slave.Attached && slave.Durable >= status.Committed) || Brokers.Any(broker => broker.Host.Name == slave.Member.Container && broker.Host.Disk.IsRotten))
             ? null
             : $"not all slaves are in sync: {string.Join(", ", status.Slaves)}, committed {status.Committed}";
     }

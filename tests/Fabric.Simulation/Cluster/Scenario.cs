@@ -24,7 +24,7 @@ internal sealed class Scenario
     private readonly ClusterUnderTest _cluster;
     private readonly IReadOnlyList<Fault> _faults;
     private readonly TimeSpan _safety;
-    private readonly string _url;
+    private bool _isHealed;
 
     /// <param name="world">Where it takes place.</param>
     /// <param name="without">Numbers of faults that are left out.</param>
@@ -32,7 +32,6 @@ internal sealed class Scenario
     {
         _world = world;
         _cluster = new ClusterUnderTest(world);
-        _url = $"failover:({string.Join(',', _cluster.Brokers.Select(broker => $"tcp://{broker.Host.Address}:61616"))})";
         var random = world.RandomFor("workload");
         _safety = TimeSpan.FromSeconds(5 + random.Next(20));
         _faults = FaultPlan.Draw(world, _safety, without);
@@ -63,7 +62,13 @@ internal sealed class Scenario
 
         await _world.DelayAsync(_safety);
         _world.Trace.Line(_world.Now, "control", $"heals everything");
+        _isHealed = true;
         _cluster.Heal();
+        if (_cluster.HangsUntil > _world.Now)
+        {
+            await _world.DelayAsync(_cluster.HangsUntil - _world.Now);
+        }
+
         await BecomeWellAsync();
         await WithinAsync(Task.WhenAll(_cluster.Clients.Select(client => client.EndAsync())), "the clients come to their ends");
         await DrainAsync();
@@ -85,30 +90,38 @@ internal sealed class Scenario
         {
             var count = 20 + random.Next(200 / producers);
             var pause = _safety * 2 / count * (0.5 + random.NextDouble());
-            _cluster.Add(new Producer(NewHost($"producer{i}"), _url, _history, First, count, pause, 1 << random.Next(5)));
+            _cluster.Add(new Producer(NewHost($"producer{i}"), _cluster, _history, First, count, pause, 1 << random.Next(5)));
         }
 
         var consumers = random.Next(3);
         for (var i = 1; i <= consumers; i++)
         {
             var queue = random.Next(3) == 0 ? Second : First;
-            _cluster.Add(new Consumer(NewHost($"consumer{i}"), _url, _history, queue, TimeSpan.FromMilliseconds(random.Next(200))));
+            _cluster.Add(new Consumer(NewHost($"consumer{i}"), _cluster, _history, queue, TimeSpan.FromMilliseconds(random.Next(200))));
         }
 
         if (random.Next(2) == 0)
         {
-            _cluster.Add(new Mover(NewHost("mover"), _url, _history, First, Second, TimeSpan.FromMilliseconds(random.Next(200))));
+            _cluster.Add(new Mover(NewHost("mover"), _cluster, _history, First, Second, TimeSpan.FromMilliseconds(random.Next(200))));
         }
     }
 
     private void Schedule(Fault fault) => _world.After(fault.At, _world.Control, () =>
     {
-        _world.Trace.Line(_world.Now, "control", $"{fault.What}, for {fault.Lasts.TotalSeconds:F3} s");
-        fault.Begin(_cluster);
-        _world.After(fault.Lasts, _world.Control, () =>
+        _cluster.At(fault.Moment, () =>
         {
-            _world.Trace.Line(_world.Now, "control", $"over: {fault.What}");
-            fault.End(_cluster);
+            if (_isHealed)
+            {
+                return; // its moment did not come
+            }
+
+            _world.Trace.Line(_world.Now, "control", $"{fault.What}, for {fault.Lasts.TotalSeconds:F3} s");
+            fault.Begin(_cluster);
+            _world.After(fault.Lasts, _world.Control, () =>
+            {
+                _world.Trace.Line(_world.Now, "control", $"over: {fault.What}");
+                fault.End(_cluster);
+            });
         });
     });
 
@@ -154,7 +167,7 @@ internal sealed class Scenario
         {
             Runtime = process.Runtime, UserName = "user", Password = "password", LoggerFactory = new TraceLoggers(process),
         };
-        await using var fabric = new FabricClient(_url, options);
+        await using var fabric = new FabricClient(_cluster.Url, options);
         foreach (var queue in new[] { First, Second, DeadLetters })
         {
             await using var consumer = fabric.CreateConsumer<string>($"queue://{queue}");

@@ -25,25 +25,58 @@ internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOption
     /// <summary>Whether only a new start of the process can help.</summary>
     public bool IsOutOfOrder => _runner is { IsOver: true };
 
+    /// <summary>Whether its container is to run.</summary>
+    public bool IsWanted { get; private set; }
+
     /// <summary>Starts its process.</summary>
     public void Start()
     {
+        IsWanted = true;
         var process = Host.Start();
         (_runner, _registry) = (null, null);
         process.Context.Post(async _ => await RunAsync(process), null);
     }
 
-    /// <summary>Stops it as <c>container-stop</c> does: hands over, closes, ends.</summary>
-    public void Stop() => Host.Process!.Context.Post(async _ =>
+    /// <summary>Has it run, now or when it has come to its end.</summary>
+    public void Want()
     {
-        if (_runner is { } runner && _registry is { } registry)
+        IsWanted = true;
+        if (!Host.IsRunning)
         {
-            await runner.DisposeAsync();
-            await registry.DisposeAsync();
+            Start();
+        }
+    }
+
+    /// <summary>Stops it as <c>container-stop</c> does: hands over, closes, ends.</summary>
+    public void Stop()
+    {
+        IsWanted = false;
+        var process = Host.Process!;
+        process.Context.Post(async _ =>
+        {
+            if (_runner is { } runner && _registry is { } registry)
+            {
+                await runner.DisposeAsync();
+                await registry.DisposeAsync();
+            }
+
+            Host.World.After(TimeSpan.Zero, Host.World.Control, () => OnStopped(process));
+        }, null);
+    }
+
+    private void OnStopped(Process process)
+    {
+        if (process.IsDead)
+        {
+            return; // killed meanwhile, and perhaps started again
         }
 
-        Host.World.After(TimeSpan.Zero, Host.World.Control, Host.Kill);
-    }, null);
+        Host.Kill();
+        if (IsWanted)
+        {
+            Start();
+        }
+    }
 
     private async Task RunAsync(Process process)
     {

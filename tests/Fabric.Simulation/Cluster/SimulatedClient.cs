@@ -1,5 +1,6 @@
 using Fabric.Client;
 using Fabric.Oracles;
+using Fabric.Simulation.Faults;
 using Fabric.Simulation.Kernel;
 
 namespace Fabric.Simulation.Cluster;
@@ -8,7 +9,7 @@ namespace Fabric.Simulation.Cluster;
 /// An application on a host of its own: it works with a <see cref="FabricClient"/> until it is told to end, and writes down what it did and saw. When its
 /// process is killed it can be started again, as somebody new.
 /// </summary>
-internal abstract class SimulatedClient(Host host, string url, History history)
+internal abstract class SimulatedClient(Host host, ClusterUnderTest cluster, History history)
 {
     private int _lives;
     private TaskCompletionSource? _ended;
@@ -21,6 +22,8 @@ internal abstract class SimulatedClient(Host host, string url, History history)
     protected World World => Host.World;
 
     protected History History { get; } = history;
+
+    protected ClusterUnderTest Cluster { get; } = cluster;
 
     /// <summary>The name of its present life.</summary>
     protected string Name => $"{Host.Name}.{_lives}";
@@ -55,13 +58,28 @@ internal abstract class SimulatedClient(Host host, string url, History history)
 
     protected Task PauseAsync(Process process, TimeSpan most) => Task.Delay(most * Random.NextDouble(), process.Runtime.Time);
 
+    /// <summary>Writes down what was received, unless it came from the past.</summary>
+    protected MessageIdentity WriteDown(FabricClient fabric, string name, Delivery<string> delivery, string queue)
+    {
+        var message = Bodies.IdentityOf(delivery.Body);
+        var isLate = Cluster.IsOutOfDate(fabric.Broker?.Uri);
+        World.Trace.Line(
+            World.Now, Host.Name, $"received {message} from {queue}, for the {delivery.DeliveryCount}. time{(isLate ? ", from a master that is none" : "")}");
+        History.Add(new HistoryEvent
+        {
+            Kind = HistoryEventKind.Delivered, Consumer = name, Message = message, Queue = queue, BodyHash = BodyHash.Of(delivery.Body), At = World.Now,
+            Redelivered = delivery.DeliveryCount > 1, DeliveryCount = delivery.DeliveryCount - 1, IsLate = isLate,
+        });
+        return message;
+    }
+
     private async Task LiveAsync(Process process, TaskCompletionSource ended)
     {
         var options = new FabricClientOptions
         {
             Runtime = process.Runtime, UserName = "user", Password = "password", LoggerFactory = new TraceLoggers(process),
         };
-        await using (var fabric = new FabricClient(url, options))
+        await using (var fabric = new FabricClient(Cluster.Url, options))
         {
             await WorkAsync(fabric, process);
         }
@@ -71,8 +89,8 @@ internal abstract class SimulatedClient(Host host, string url, History history)
 }
 
 /// <summary>Sends messages, some of them without waiting for the one before.</summary>
-internal sealed class Producer(Host host, string url, History history, string queue, int count, TimeSpan pause, int inFlight)
-    : SimulatedClient(host, url, history)
+internal sealed class Producer(Host host, ClusterUnderTest cluster, History history, string queue, int count, TimeSpan pause, int inFlight)
+    : SimulatedClient(host, cluster, history)
 {
     private int _sent;
 
@@ -104,12 +122,13 @@ internal sealed class Producer(Host host, string url, History history, string qu
         History.SendAttempted(message, queue, BodyHash.Of(body), World.Now);
         await producer.SendAsync(body);
         History.SendConfirmed(message, World.Now);
+        Cluster.Come(Moment.Confirm);
         World.Trace.Line(World.Now, Host.Name, $"confirmed {message}");
     }
 }
 
 /// <summary>Takes messages, and gives some of them back.</summary>
-internal sealed class Consumer(Host host, string url, History history, string queue, TimeSpan pause) : SimulatedClient(host, url, history)
+internal sealed class Consumer(Host host, ClusterUnderTest cluster, History history, string queue, TimeSpan pause) : SimulatedClient(host, cluster, history)
 {
     private CancellationTokenSource _end = new();
 
@@ -132,10 +151,7 @@ internal sealed class Consumer(Host host, string url, History history, string qu
                 return;
             }
 
-            var message = Bodies.IdentityOf(delivery.Body);
-            History.Delivered(
-                name, message, queue, BodyHash.Of(delivery.Body), World.Now, delivery.DeliveryCount > 1, delivery.DeliveryCount - 1);
-            World.Trace.Line(World.Now, Host.Name, $"received {message}, for the {delivery.DeliveryCount}. time");
+            var message = WriteDown(fabric, name, delivery, queue);
             await PauseAsync(process, pause);
             if (Random.Next(20) == 0)
             {
@@ -151,7 +167,8 @@ internal sealed class Consumer(Host host, string url, History history, string qu
 }
 
 /// <summary>Moves messages from one queue to another, each in a transaction.</summary>
-internal sealed class Mover(Host host, string url, History history, string from, string to, TimeSpan pause) : SimulatedClient(host, url, history)
+internal sealed class Mover(Host host, ClusterUnderTest cluster, History history, string from, string to, TimeSpan pause)
+    : SimulatedClient(host, cluster, history)
 {
     private CancellationTokenSource _end = new();
 
@@ -174,9 +191,7 @@ internal sealed class Mover(Host host, string url, History history, string from,
                 return;
             }
 
-            var message = Bodies.IdentityOf(delivery.Body);
-            History.Delivered(
-                name, message, from, BodyHash.Of(delivery.Body), World.Now, delivery.DeliveryCount > 1, delivery.DeliveryCount - 1);
+            var message = WriteDown(fabric, name, delivery, from);
             await PauseAsync(process, pause);
             await MoveAsync(fabric, delivery, message, new MessageIdentity(name, number), $"{name}-{number}");
         }
@@ -205,6 +220,7 @@ internal sealed class Mover(Host host, string url, History history, string from,
             isAsked = true;
             await transaction.CommitAsync();
             History.Committed(id, World.Now);
+            Cluster.Come(Moment.Confirm);
         }
         catch (FabricException exception)
         {

@@ -18,7 +18,7 @@ internal sealed class DiskState
     {
         _world = world;
         _random = world.RandomFor($"disk {name}");
-        SyncTime = TimeSpan.FromMicroseconds(_random.Next(50, 2000));
+        SyncTime = TimeSpan.FromMicroseconds(50 * Math.Pow(400, _random.NextDouble())); // 50 µs to 20 ms
     }
 
     /// <summary>Usual time of a sync.</summary>
@@ -101,6 +101,24 @@ internal sealed class DiskState
         }
     }
 
+    /// <summary>Whether bits of what was synced have changed by themselves.</summary>
+    public bool IsRotten { get; private set; }
+
+    /// <summary>Changes a bit or two of what was once written into one of the files with this ending.</summary>
+    public void Rot(string ending)
+    {
+        var files = _names.Where(pair => pair.Key.EndsWith(ending, StringComparison.Ordinal) && pair.Value.Length > 0).Select(pair => pair.Value).ToList();
+        for (var attempt = 0; files.Count > 0 && attempt < 1000; attempt++)
+        {
+            var content = files[_random.Next(files.Count)];
+            if (content.TryRot(_random.NextInt64(content.Length), (byte)(1 << _random.Next(8))))
+            {
+                IsRotten = true;
+                return;
+            }
+        }
+    }
+
     /// <summary>Ends its misbehaviour. A call that hangs ends when it was to end.</summary>
     public void Heal()
     {
@@ -108,6 +126,19 @@ internal sealed class DiskState
         HangsUntil = TimeSpan.Zero;
         FailsSyncAfter = -1;
         Capacity = long.MaxValue;
+    }
+
+    /// <summary>What is on it at present, to be put back later.</summary>
+    public IReadOnlyDictionary<string, FileContent> Copy() => _names.ToDictionary(pair => pair.Key, pair => pair.Value.Clone());
+
+    /// <summary>Puts an old copy in the place of everything.</summary>
+    public void PutBack(IReadOnlyDictionary<string, FileContent> copy)
+    {
+        Wipe();
+        foreach (var (name, content) in copy)
+        {
+            _names[name] = _durableNames[name] = content.Clone();
+        }
     }
 
     /// <summary>Everything on it is gone, as with a new disk.</summary>
@@ -224,14 +255,26 @@ internal sealed class FileContent
         _dirtySectors.Clear();
     }
 
-    /// <summary>Some bits of what is on the platter change by themselves.</summary>
-    public void Rot(long offset, byte mask)
+    /// <summary>A file with the same bytes, all of them synced.</summary>
+    public FileContent Clone()
     {
-        _current[offset] ^= mask;
-        if (offset < _durable.Length)
+        var clone = new FileContent();
+        clone.Write(_current.AsSpan(0, _length), 0);
+        clone.Sync();
+        return clone;
+    }
+
+    /// <summary>Changes a byte of what is on the platter, if it is and something else than zero was written there.</summary>
+    public bool TryRot(long offset, byte mask)
+    {
+        if (offset >= _durableLength || _durable[offset] == 0 || _dirtySectors.Contains(offset / SectorBytes))
         {
-            _durable[offset] ^= mask;
+            return false;
         }
+
+        _current[offset] ^= mask;
+        _durable[offset] ^= mask;
+        return true;
     }
 
     private void Persist(long sector)

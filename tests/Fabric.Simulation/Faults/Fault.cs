@@ -7,8 +7,25 @@ namespace Fabric.Simulation.Faults;
 /// <param name="Lasts">How long until it is over.</param>
 /// <param name="What">For people.</param>
 /// <param name="Begin">Makes it.</param>
-/// <param name="End">Takes it back; also called when everything is healed, in which case it may have been over already.</param>
+/// <param name="End">Takes it back.</param>
 internal sealed record Fault(TimeSpan At, TimeSpan Lasts, string What, Action<ClusterUnderTest> Begin, Action<ClusterUnderTest> End)
 {
-    public override string ToString() => $"{At.TotalSeconds:F3} s, for {Lasts.TotalSeconds:F3} s: {What}";
+    /// <summary>What it waits for when its time has come.</summary>
+    public Moment Moment { get; init; }
+
+    public override string ToString() =>
+        $"{At.TotalSeconds:F3} s, for {Lasts.TotalSeconds:F3} s: {What}{(Moment == Moment.Any ? "" : $" ({Moment})")}";
+}
+
+/// <summary>A moment at which much is on its way, so that a fault hits where it hurts.</summary>
+internal enum Moment
+{
+    /// <summary>Any.</summary>
+    Any,
+
+    /// <summary>A client has just been told that its message is safe.</summary>
+    Confirm,
+
+    /// <summary>Another replica has just begun to lead.</summary>
+    NewMaster,
 }

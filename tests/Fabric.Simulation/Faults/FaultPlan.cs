@@ -26,9 +26,10 @@ internal static class FaultPlan
             var own = world.RandomFor($"fault {i}");
             var kind = kinds[own.Next(kinds.Length)];
             var fault = kind(own, end * own.NextDouble());
+            var moment = own.Next(8) switch { < 4 => Moment.Any, < 7 => Moment.Confirm, _ => Moment.NewMaster };
             if (!without.Contains(i))
             {
-                faults.Add(fault with { What = $"#{i} {fault.What}" });
+                faults.Add(fault with { What = $"#{i} {fault.What}", Moment = moment });
             }
         }
 
@@ -37,8 +38,8 @@ internal static class FaultPlan
 
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
-        KillBroker, KillBroker, LosePower, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FailSync, MoveClock, SlowWire, LosePackets,
+        KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
+        KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FailSync, RotBits, MoveClock, SlowWire, LosePackets,
     ];
 
     private static Fault KillBroker(Random random, TimeSpan at)
@@ -54,12 +55,17 @@ internal static class FaultPlan
             at, Some(random, 0.5, 8), $"broker{number + 1} loses power", all => all.LosePower(number), all => all.EnsureRuns(number));
     }
 
-    private static Fault LosePowerOfAll(Random random, TimeSpan at) => new(
-        at,
-        Some(random, 0.5, 4),
-        "all brokers lose power",
-        all => Each(number => all.LosePower(number)),
-        all => Each(number => all.EnsureRuns(number)));
+    /// <summary>One of them may come back later than the others, who then have to do without what it knows.</summary>
+    private static Fault LosePowerOfAll(Random random, TimeSpan at)
+    {
+        var (last, later) = (random.Next(3), random.Next(3) > 0 ? Some(random, 1, 12) : TimeSpan.Zero);
+        return new Fault(
+            at,
+            Some(random, 0.5, 4),
+            $"all brokers lose power, broker{last + 1} for {later.TotalSeconds:F3} s longer",
+            all => Each(number => all.LosePower(number)),
+            all => Each(number => all.World.After(number == last ? later : TimeSpan.Zero, all.World.Control, () => all.EnsureRuns(number))));
+    }
 
     private static Fault StopBroker(Random random, TimeSpan at)
     {
@@ -140,6 +146,39 @@ internal static class FaultPlan
             all => all.EnsureRegistryRuns());
     }
 
+    /// <summary>A copy of the registry's disk is made, and some time later the registry is set back to it.</summary>
+    private static Fault RestoreRegistry(Random random, TimeSpan at)
+    {
+        IReadOnlyDictionary<string, Disk.FileContent>? copy = null;
+        return new Fault(
+            at,
+            Some(random, 1, 15),
+            "the registry is set back to what it was at this moment, at the end",
+            all => copy = all.Registry.Host.Disk.Copy(),
+            all =>
+            {
+                if (copy is not null)
+                {
+                    all.StopRegistry(losesPower: false);
+                    all.Registry.Host.Disk.PutBack(copy);
+                    copy = null;
+                }
+
+                all.EnsureRegistryRuns();
+            });
+    }
+
+    private static Fault WipeRegistry(Random random, TimeSpan at) => new(
+        at,
+        Some(random, 0.1, 5),
+        "the registry loses everything, and begins anew",
+        all =>
+        {
+            all.StopRegistry(losesPower: false);
+            all.Registry.Host.Disk.Wipe();
+        },
+        all => all.EnsureRegistryRuns());
+
     private static Fault CutClient(Random random, TimeSpan at)
     {
         var (client, broker) = (random.Next(8), random.Next(3));
@@ -179,7 +218,7 @@ internal static class FaultPlan
             at,
             time,
             $"the disk of broker{number + 1} hangs",
-            all => all.Brokers[number].Host.Disk.HangsUntil = all.World.Now + time,
+            all => all.HangDisk(number, time),
             _ => { });
     }
 
@@ -193,6 +232,10 @@ internal static class FaultPlan
             all => all.Brokers[number].Host.Disk.FailsSyncAfter = after,
             all => all.Brokers[number].Host.Disk.FailsSyncAfter = -1);
     }
+
+    /// <summary>Always of the same broker in one world: what is promised is that a minority may be damaged.</summary>
+    private static Fault RotBits(Random random, TimeSpan at) => new(
+        at, TimeSpan.Zero, "a bit rots on a disk", all => all.Brokers[(int)(all.World.Seed % 3)].Host.Disk.Rot(".seg"), _ => { });
 
     private static Fault MoveClock(Random random, TimeSpan at)
     {

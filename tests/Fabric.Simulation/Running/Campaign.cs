@@ -9,6 +9,13 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
     private const int ShrunkMax = 3;
 
     private readonly List<SeedResult> _failed = [];
+
+    /// <summary>What failed, in the order in which it did.</summary>
+    public IReadOnlyList<SeedResult> Failed => _failed;
+
+    /// <summary>Seeds that were simulated.</summary>
+    public long Ran => _passed + _failed.Count;
+
     private long _passed;
     private long _steps;
     private double _virtualSeconds;
@@ -55,7 +62,7 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
         return first.Passed ? 0 : 1;
     }
 
-    private void RunAll()
+    public void RunAll()
     {
         var next = options.First;
         var gate = new Lock();
@@ -91,7 +98,7 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
 
     private void RunPortion(ulong from, int count, Lock gate)
     {
-        using var worker = WorkerProcess.Start(from, count, [], "-");
+        using var worker = WorkerProcess.Start(options, from, count, [], "-");
         var expected = from;
         while (worker.Read() is { } result)
         {
@@ -176,9 +183,9 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
         output.WriteLine($"  {shrunk.What.Replace("\\n", "\n  ")}\n  trace: {file}");
     }
 
-    private static SeedResult Single(ulong seed, IReadOnlyCollection<int> without, string trace)
+    private SeedResult Single(ulong seed, IReadOnlyCollection<int> without, string trace)
     {
-        using var worker = WorkerProcess.Start(seed, 1, without, trace);
+        using var worker = WorkerProcess.Start(options, seed, 1, without, trace);
         return worker.Read() ?? new SeedResult(seed, "died", "", 0, 0, 0, worker.Errors(), []);
     }
 }
@@ -188,6 +195,9 @@ internal sealed record SeedResult(
     ulong Seed, string Word, string Hash, long Steps, double VirtualSeconds, long Milliseconds, string What, IReadOnlyList<string> Faults)
 {
     public bool Passed => Word == "ok";
+
+    /// <summary>The oracle that caught it, or what else became of it.</summary>
+    public string Verdict => System.Text.RegularExpressions.Regex.Match(What, "O[0-9]+") is { Success: true } oracle ? oracle.Value : Word == "failed" ? "exception" : Word;
 
     public IEnumerable<int> FaultNumbers => Faults.Select(fault => int.Parse(fault.Split('#')[1].Split(' ')[0]));
 
@@ -211,12 +221,12 @@ internal sealed class WorkerProcess : IDisposable
 
     private WorkerProcess(Process process) => (_process, _errors) = (process, process.StandardError.ReadToEndAsync());
 
-    public static WorkerProcess Start(ulong seed, int count, IReadOnlyCollection<int> without, string trace)
+    public static WorkerProcess Start(CampaignOptions options, ulong seed, int count, IReadOnlyCollection<int> without, string trace)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         string[] arguments =
         [
-            typeof(WorkerProcess).Assembly.Location, "worker", $"{seed}", $"{count}", without.Count == 0 ? "-" : string.Join(',', without), trace,
+            options.Program, "worker", $"{seed}", $"{count}", without.Count == 0 ? "-" : string.Join(',', without), trace,
         ];
         foreach (var argument in arguments)
         {
@@ -226,6 +236,7 @@ internal sealed class WorkerProcess : IDisposable
         start.Environment["DOTNET_ThreadPool_ForceMinWorkerThreads"] = "1";
         start.Environment["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1";
         start.Environment["DOTNET_gcServer"] = "0";
+        start.Environment[Planted.PlantedBugs.Variable] = options.AliveBug ?? "";
         return new WorkerProcess(Process.Start(start) ?? throw new InvalidOperationException("dotnet cannot be started"));
     }
 

@@ -7,6 +7,9 @@ internal sealed record CampaignOptions
         usage: Fabric.Simulation [--seeds FIRST..LAST] [--jobs N] [--limit SECONDS] [--first] [--verbose]
                Fabric.Simulation --seed N [--without I,J] [--trace FILE] [--shrink]
 
+               Fabric.Simulation --planted all|NAME,NAME [--seeds FIRST..LAST] [--jobs N]
+
+          --planted   plant bugs into a copy of the source, one after the other, and see whether they are caught
           --seeds     simulate these; 1..1000 unless said otherwise
           --jobs      processes at a time; one for each processor unless said otherwise
           --limit     begin no more seeds after so long
@@ -27,18 +30,27 @@ internal sealed record CampaignOptions
 
     public TimeSpan Limit { get; private init; } = TimeSpan.MaxValue;
 
-    public bool StopsAtFirst { get; private init; }
+    public bool StopsAtFirst { get; init; }
 
     public bool Verbose { get; private init; }
 
     public bool Shrink { get; private init; }
+
+    /// <summary>Bugs to plant; "all" for all of them, none for a campaign without.</summary>
+    public IReadOnlyList<string> Planted { get; private init; } = [];
+
+    /// <summary>The program that simulates; with planted bugs another one than this.</summary>
+    public string Program { get; init; } = typeof(CampaignOptions).Assembly.Location;
+
+    /// <summary>The planted bug that is alive in it.</summary>
+    public string? AliveBug { get; init; }
 
     public IReadOnlyCollection<int> Without { get; private init; } = [];
 
     public string? TraceFile { get; private init; }
 
     /// <summary>Seeds that one process simulates before a fresh one goes on.</summary>
-    public int Portion => (int)Math.Clamp(Count / Jobs / 4, 1, 500);
+    public int Portion => (int)Math.Clamp(Count / Jobs / 4, 1, StopsAtFirst ? 50 : 500);
 
     /// <exception cref="FormatException">An option is unknown or has no sensible value.</exception>
     public static CampaignOptions Parse(string[] arguments)
@@ -53,6 +65,7 @@ internal sealed record CampaignOptions
                 "--seed" => options with { Seed = ulong.Parse(Value()) },
                 "--jobs" => options with { Jobs = Math.Max(1, int.Parse(Value())) },
                 "--limit" => options with { Limit = TimeSpan.FromSeconds(double.Parse(Value())) },
+                "--planted" => options with { Planted = Value().Split(',') },
                 "--first" => options with { StopsAtFirst = true },
                 "--verbose" => options with { Verbose = true },
                 "--shrink" => options with { Shrink = true },

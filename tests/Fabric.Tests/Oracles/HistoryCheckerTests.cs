@@ -145,6 +145,16 @@ internal sealed class HistoryCheckerTests
     }
 
     [Test]
+    public void A_delivery_from_the_past_shows_a_message_and_is_no_duplicate()
+    {
+        new Story().Sent(0).Consumed(0).Late(0, consumer: "d").IsRight();
+        new Story().Sent(0).Late(0).Acks(0).IsRight();
+        new Story().Sent(0, "t").Committed("t").Late(0).Acks(0).IsRight();
+        new Story().Sent(0).Seen(0).Acks(0, "t").Sent(1, "t").Aborted("t").Late(0).Acks(0, "u").Committed("u").IsRight();
+        new Story().Late(7).Violates(Oracle.Phantom);
+    }
+
+    [Test]
     public void An_acknowledgement_outside_of_the_transaction_may_be_why_a_message_is_gone()
     {
         new Story().Sent(0).Seen(0).Acks(0).Seen(0, redelivered: true, consumer: "d").Acks(0, "t", consumer: "d").Sent(1, "t").Aborted("t").IsRight();

@@ -50,6 +50,15 @@ internal sealed class Story
         return this;
     }
 
+    public Story Late(long number, string consumer = "c", string queue = "q")
+    {
+        History.Add(new HistoryEvent
+        {
+            Kind = HistoryEventKind.Delivered, Consumer = consumer, Message = Id(number), Queue = queue, BodyHash = Hash(number), At = Next(), IsLate = true,
+        });
+        return this;
+    }
+
     public Story Acks(long number, string? transaction = null, string consumer = "c")
     {
         History.AcknowledgeAttempted(consumer, Id(number), Next(), transaction);
