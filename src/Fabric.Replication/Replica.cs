@@ -73,7 +73,8 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         {
             var (role, epoch, master) = _snapshot;
             return new ReplicaStatus(
-                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure ?? _serveProblem);
+                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure ?? _serveProblem,
+                _state.Promised);
         }
     }
 

@@ -58,6 +58,12 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             cluster.NewestMaster = _masters.Last().Value;
         }
 
+        if (status.Role is ReplicaRole.Candidate or ReplicaRole.Promised or ReplicaRole.Slave or ReplicaRole.Starting or ReplicaRole.Master
+            && status.Promised < status.Epoch)
+        {
+            throw new OracleException($"O6: {name} is {status.Role} of epoch {status.Epoch}, and has promised only {status.Promised} on its disk");
+        }
+
         var committed = replica.Journal.Committed;
         if (committed < seen.Committed)
         {

@@ -6,18 +6,18 @@ internal sealed record CampaignOptions
     public const string Usage = """
         usage: Fabric.Simulation [--seeds FIRST..LAST] [--jobs N] [--limit SECONDS] [--first] [--verbose]
                Fabric.Simulation --seed N [--without I,J] [--trace FILE] [--shrink]
-
                Fabric.Simulation --planted all|NAME,NAME [--seeds FIRST..LAST] [--jobs N]
 
-          --planted   plant bugs into a copy of the source, one after the other, and see whether they are caught
           --seeds     simulate these; 1..1000 unless said otherwise
           --jobs      processes at a time; one for each processor unless said otherwise
           --limit     begin no more seeds after so long
           --first     stop at the first seed that fails
+          --verbose   a line for each seed that passes, too
           --seed      simulate one, twice, and compare
           --without   leave out the faults with these numbers
           --trace     write down what happens
           --shrink    when it fails, leave out faults as long as it still fails
+          --planted   plant bugs into a copy of the source, one after the other, and see whether they are caught
         """;
 
     public ulong First { get; private init; } = 1;

@@ -10,7 +10,7 @@ namespace Fabric.Simulation.Running;
 internal static class Worker
 {
     /// <summary>Real time without a step after which a world is stuck: two of its threads wait for each other.</summary>
-    private static readonly TimeSpan StuckAfter = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan StuckAfter = TimeSpan.FromSeconds(60);
 
     private const int StuckCode = 3;
 
