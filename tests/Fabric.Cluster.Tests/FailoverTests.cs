@@ -64,8 +64,8 @@ internal sealed class FailoverTests
 
     [Order(4)]
     [TestCase(10)]
-    [TestCase(50, Explicit = true, Reason = "long; see tests/README.md")]
-    [TestCase(200, Explicit = true, Reason = "long; see tests/README.md")]
+    [TestCase(50, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
+    [TestCase(200, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task Killed_masters_in_a_row_lose_and_double_nothing(int kills)
     {
         await using var traffic = await ConfirmedTraffic.StartAsync(_fabric, $"killed.masters.{kills}");

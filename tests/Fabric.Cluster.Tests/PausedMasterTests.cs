@@ -21,7 +21,7 @@ internal sealed class PausedMasterTests
     private const string Impatient = "wireFormat.maxInactivityDuration=2000";
 
     [TestCase(12, TestName = "{m}(for 12 s, longer than the session)")]
-    [TestCase(30, TestName = "{m}(for 30 s)", Explicit = true, Reason = "long; see tests/README.md")]
+    [TestCase(30, TestName = "{m}(for 30 s)", Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task A_paused_master_is_replaced_and_confirms_nothing_when_it_goes_on(int seconds)
     {
         await using var fabric = await DevelopmentFabric.StartAsync();

@@ -11,7 +11,7 @@ internal sealed class RegistryOutageTests
     private static readonly TimeSpan Healing = TimeSpan.FromSeconds(60);
 
     [TestCase(20)]
-    [TestCase(300, Explicit = true, Reason = "long; see tests/README.md")]
+    [TestCase(300, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task Seconds_without_the_embedded_registry_fail_no_send_and_change_no_role(int seconds)
     {
         await using var fabric = await DevelopmentFabric.StartAsync();
@@ -27,7 +27,7 @@ internal sealed class RegistryOutageTests
     }
 
     [TestCase(20)]
-    [TestCase(300, Explicit = true, Reason = "long; see tests/README.md")]
+    [TestCase(300, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task Seconds_without_Apache_ZooKeeper_fail_no_send_and_change_no_role(int seconds)
     {
         await using var zooKeeper = new ApacheZooKeeper();

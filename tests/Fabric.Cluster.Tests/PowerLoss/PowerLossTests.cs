@@ -10,7 +10,7 @@ internal sealed class PowerLossTests
     private static readonly TimeSpan Healing = TimeSpan.FromSeconds(60);
 
     [TestCase(4)]
-    [TestCase(50, Explicit = true, Reason = "long; see tests/README.md")]
+    [TestCase(50, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task Power_cuts_of_all_replicas_at_once_lose_nothing(int rounds)
     {
         var unlinked = Directory.CreateTempSubdirectory("fabric-unlinked-").FullName;
