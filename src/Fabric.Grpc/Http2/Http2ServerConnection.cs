@@ -8,10 +8,16 @@ internal sealed class Http2ServerConnection : Http2Connection
 {
     private static readonly ReadOnlyMemory<byte> Preface = Encoding.ASCII.GetBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
+    /// <summary>
+    /// A peer counts the streams that are open, as RFC 9113 (section 5.1.2) has it, and may open one as soon as another is over for it.
+    /// What served the other may need a moment to end; twice the streams is where a peer that opens and resets without end is refused.
+    /// </summary>
+    private const int RunningPerStream = 2;
+
     private readonly int _streamsMax;
     private readonly Func<Http2Stream, Task> _serve;
     private int _lastPeerStream;
-    private int _serving; // requests that run, also those whose stream is gone
+    private int _serving; // requests that run, also those whose stream is gone: answered just now, or given up by the peer
     private bool _isStopping;
 
     /// <param name="network">Taken over.</param>
@@ -72,7 +78,7 @@ internal sealed class Http2ServerConnection : Http2Connection
             {
                 AppendNumber(Http2FrameType.ResetStream, streamId, (uint)Http2Error.Protocol);
             }
-            else if (_isStopping || _serving >= _streamsMax)
+            else if (_isStopping || StreamCount >= _streamsMax || _serving >= RunningPerStream * _streamsMax)
             {
                 AppendNumber(Http2FrameType.ResetStream, streamId, (uint)Http2Error.RefusedStream);
             }

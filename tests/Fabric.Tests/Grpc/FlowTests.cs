@@ -73,6 +73,17 @@ internal sealed class FlowTests : EchoFixture
     }
 
     [Test]
+    public async Task A_client_at_the_limit_of_calls_is_never_refused()
+    {
+        await using var server = GrpcServer.Start("127.0.0.1", 0, [Echo.Build()], new GrpcServerOptions { CallsPerConnectionMax = 1 });
+        using var channel = new GrpcChannel($"127.0.0.1:{server.Port}");
+        for (var number = 0; number < 5000; number++)
+        {
+            await channel.UnaryAsync(EchoMethods.Say, new EchoRequest());
+        }
+    }
+
+    [Test]
     public async Task A_server_that_does_not_read_stops_the_client()
     {
         var open = new TaskCompletionSource();

@@ -124,6 +124,25 @@ internal sealed class ServerWindowTests : RawServerFixture
     }
 
     [Test]
+    public async Task Calls_that_were_given_up_make_room_while_their_bodies_run_on()
+    {
+        using var peer = await RawPeer.ConnectAsync(Port);
+        for (var call = 0; call < CallsMax; call++)
+        {
+            await OpenAsync(peer, (2 * call) + 1, Stubborn);
+        }
+
+        await peer.SettleAsync();
+        for (var call = 0; call < CallsMax; call++)
+        {
+            await peer.SendAsync(Frame.EncodeReset((2 * call) + 1, ErrorCode.Cancel));
+        }
+
+        await RequireCallAsync(peer, (2 * CallsMax) + 1);
+        Assert.That(RunningMost, Is.EqualTo(CallsMax));
+    }
+
+    [Test]
     public async Task Padding_is_given_back_to_the_windows()
     {
         using var peer = await RawPeer.ConnectAsync(Port);
