@@ -39,7 +39,7 @@ public sealed record ReplicaOptions
 /// <param name="Committed">End of the committed part, as known here.</param>
 /// <param name="Slaves">How far the slaves are; empty unless it leads.</param>
 /// <param name="Failure">Why it is out of order, or why it could not serve when it was its turn; null when nothing is wrong.</param>
-/// <param name="Promised">The epoch that its disk remembers a promise of; none below it is served by it again.</param>
+/// <param name="Promised">The epoch it has promised; on its disk before it acts by it, and none below it is served by it again.</param>
 public sealed record ReplicaStatus(
     ReplicaRole Role,
     Epoch Epoch,

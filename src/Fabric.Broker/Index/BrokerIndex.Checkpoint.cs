@@ -12,6 +12,7 @@ namespace Fabric.Broker.Index;
 internal sealed partial class BrokerIndex
 {
     private const uint CheckpointMagic = 0x32434246; // "FBC2"
+    private const uint MagicWithoutHorizons = 0x31434246; // "FBC1", which is still read
 
     public void Save(IBufferWriter<byte> output)
     {
@@ -53,7 +54,8 @@ internal sealed partial class BrokerIndex
         }
 
         var reader = new CheckpointReader(input);
-        if (reader.Fixed() != CheckpointMagic)
+        var magic = reader.Fixed();
+        if (magic is not (CheckpointMagic or MagicWithoutHorizons))
         {
             throw new StoreException("this is no checkpoint of a broker that this version reads");
         }
@@ -61,7 +63,7 @@ internal sealed partial class BrokerIndex
         NextQueueId = reader.Count();
         for (var queues = reader.Count(); queues > 0; queues--)
         {
-            LoadQueue(ref reader);
+            LoadQueue(ref reader, hasHorizon: magic == CheckpointMagic);
         }
 
         for (var producers = reader.Count(); producers > 0; producers--)
@@ -103,13 +105,13 @@ internal sealed partial class BrokerIndex
         }
     }
 
-    private void LoadQueue(ref CheckpointReader reader)
+    private void LoadQueue(ref CheckpointReader reader, bool hasHorizon)
     {
         var id = reader.Count();
         var queue = new QueueIndex(id, Encoding.UTF8.GetString(reader.Bytes()), _arrays);
         _queues.Add(id, queue);
         _queuesByName.Add(queue.Name, queue);
-        queue.DeliveryHorizon = reader.Number();
+        queue.DeliveryHorizon = hasHorizon ? reader.Number() : 0;
         long position = 0;
         for (var entries = reader.Number(); entries > 0; entries--)
         {

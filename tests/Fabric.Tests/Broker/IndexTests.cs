@@ -20,6 +20,20 @@ public sealed class IndexTests
     public void An_entry_costs_no_more_than_48_bytes() => Assert.That(Unsafe.SizeOf<QueueEntry>(), Is.LessThanOrEqualTo(48));
 
     [Test]
+    public void A_checkpoint_from_before_delivery_horizons_is_still_read()
+    {
+        // Next id 2, one queue with number 1, name Q and no messages; no producers, nothing waits. Numbers are zigzag varints.
+        byte[] old = [.. "FBC1"u8, 4, 2, 2, 2, (byte)'Q', 0, 0, 0];
+        var index = new BrokerIndex();
+        index.Load(old);
+        var queue = index.Queues.Single();
+        Assert.That((queue.Id, queue.Name, queue.DeliveryHorizon, index.NextQueueId), Is.EqualTo((1, "Q", 0L, 2)));
+        var output = new System.Buffers.ArrayBufferWriter<byte>();
+        index.Save(output);
+        Assert.That(output.WrittenSpan.ToArray(), Is.EqualTo((byte[])[.. "FBC2"u8, 4, 2, 2, 2, (byte)'Q', 0, 0, 0, 0]));
+    }
+
+    [Test]
     public void An_envelope_has_the_documented_bytes()
     {
         var bytes = new byte[Envelope.GetLength("p")];
