@@ -26,6 +26,7 @@ internal sealed class ClusterUnderTest
             SegmentBytes = 64 * 1024 << random.Next(3),
             CheckpointBytes = 64 * 1024 << (random.Next(3) * 2),
             TailBytes = 1024 * 1024,
+            FreeBytesLow = random.Next(2) * 128 * 1024, // without it, a full disk is met by the writes themselves
         };
         for (var number = 1; number <= 3; number++)
         {

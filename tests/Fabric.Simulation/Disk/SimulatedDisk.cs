@@ -140,7 +140,7 @@ internal sealed class SimulatedDisk(Process process, DiskState state) : IDisk
 
         private void ThrowIfFull(long more)
         {
-            if (more > 0 && state.Used + more > state.Capacity)
+            if (more > 0 && state.Capacity < long.MaxValue && state.Used + more > state.Capacity)
             {
                 throw new IOException($"No space left on device: {path}", unchecked((int)0x80070070));
             }

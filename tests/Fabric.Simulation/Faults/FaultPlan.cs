@@ -39,7 +39,7 @@ internal static class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FailSync, RotBits, MoveClock, SlowWire, LosePackets,
+        KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotBits, MoveClock, SlowWire, LosePackets,
     ];
 
     private static Fault KillBroker(Random random, TimeSpan at)
@@ -223,6 +223,17 @@ internal static class FaultPlan
             $"the disk of broker{number + 1} hangs",
             all => all.HangDisk(number, time),
             _ => { });
+    }
+
+    private static Fault FillDisk(Random random, TimeSpan at)
+    {
+        var (number, left) = (random.Next(3), random.Next(256 * 1024));
+        return new Fault(
+            at,
+            Some(random, 0.5, 15),
+            $"the disk of broker{number + 1} has {left / 1024} KiB left",
+            all => all.Brokers[number].Host.Disk.Capacity = all.Brokers[number].Host.Disk.Used + left,
+            all => all.Brokers[number].Host.Disk.Capacity = long.MaxValue);
     }
 
     private static Fault FailSync(Random random, TimeSpan at)

@@ -23,8 +23,13 @@ internal sealed class Trace(TextWriter? text)
 
     public void Note(ReadOnlySpan<byte> bytes)
     {
-        var hash = new HashCodeOfBytes(bytes).Value;
-        Note(hash);
+        var crc = (uint)bytes.Length;
+        foreach (var value in bytes)
+        {
+            crc = System.Numerics.BitOperations.Crc32C(crc, value);
+        }
+
+        Note(crc);
     }
 
     /// <summary>Writes a line for readers; costs nothing when nobody wants it.</summary>
@@ -38,27 +43,6 @@ internal sealed class Trace(TextWriter? text)
     }
 
     public void Flush() => text?.Flush();
-
-    private readonly ref struct HashCodeOfBytes(ReadOnlySpan<byte> bytes)
-    {
-        public long Value { get; } = (long)Checksum(bytes);
-
-        private static ulong Checksum(ReadOnlySpan<byte> bytes)
-        {
-            var hash = (ulong)bytes.Length;
-            foreach (var value in System.Runtime.InteropServices.MemoryMarshal.Cast<byte, ulong>(bytes))
-            {
-                hash = System.Numerics.BitOperations.Crc32C((uint)hash, value) ^ (hash << 7);
-            }
-
-            foreach (var value in bytes[(bytes.Length / 8 * 8)..])
-            {
-                hash = (hash ^ value) * Prime;
-            }
-
-            return hash;
-        }
-    }
 }
 
 /// <summary>Formats a line of a trace only when it is wanted.</summary>
