@@ -27,6 +27,10 @@ public interface IReplicaLink : IAsyncDisposable
     /// <summary>Fetches raw journal bytes from a member that has promised the epoch to us.</summary>
     /// <exception cref="ReplicaLinkException">The stream broke before its end.</exception>
     IAsyncEnumerable<JournalChunk> FetchAsync(string address, FetchRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Copies a master's journal. The bytes of a frame are valid until the next one.</summary>
+    /// <exception cref="ReplicaLinkException">The stream broke before its end.</exception>
+    IAsyncEnumerable<CopyFrame> CopyAsync(string address, CopyRequest request, CancellationToken cancellationToken);
 }
 
 /// <summary>What a replica answers to others. Called on the link's tasks.</summary>
@@ -39,6 +43,9 @@ public interface IReplicaPeer
 
     /// <exception cref="Fabric.Store.NotMasterException">The epoch was not promised to this claimant.</exception>
     IAsyncEnumerable<JournalChunk> OnFetchAsync(FetchRequest request, CancellationToken cancellationToken);
+
+    /// <exception cref="Fabric.Store.NotMasterException">This replica does not lead the epoch, or the asker is not in its set.</exception>
+    IAsyncEnumerable<CopyFrame> OnCopyAsync(CopyRequest request, CancellationToken cancellationToken);
 }
 
 /// <summary>A slave's end of a stream. One reader, one writer.</summary>
@@ -67,6 +74,44 @@ public readonly record struct JournalChunk(Position Position, ReadOnlySequence<b
 /// <summary>What a claimant wants of a promiser's journal.</summary>
 public sealed record FetchRequest(Guid StoreId, ReplicaId Candidate, Epoch Epoch, Position From, Position To);
 
+/// <summary>What a slave wants a copy of.</summary>
+/// <param name="StoreId">The data.</param>
+/// <param name="Replica">The slave.</param>
+/// <param name="Epoch">Of the mastership that it follows.</param>
+/// <param name="Checkpoint">The position of the checkpoint that it has already; zero for none.</param>
+/// <param name="End">Where the records end that it has behind that.</param>
+public sealed record CopyRequest(Guid StoreId, ReplicaId Replica, Epoch Epoch, Position Checkpoint, Position End);
+
+/// <summary>What a frame of a copy carries.</summary>
+public enum CopyFrameKind
+{
+    Start,
+    Checkpoint,
+    Records,
+}
+
+/// <summary>One frame of a copy: first how it begins, then bytes.</summary>
+public readonly record struct CopyFrame(CopyFrameKind Kind)
+{
+    /// <summary>Whether what the slave has is gone on with; otherwise a checkpoint comes first.</summary>
+    public bool Resumes { get; init; }
+
+    /// <summary>The position of the checkpoint.</summary>
+    public Position Checkpoint { get; init; }
+
+    /// <summary>The length of the checkpoint that follows, in bytes.</summary>
+    public long CheckpointBytes { get; init; }
+
+    /// <summary>In the first frame where the records will begin; later, of the first byte.</summary>
+    public Position Position { get; init; }
+
+    /// <summary>Where the copy is whole.</summary>
+    public Position To { get; init; }
+
+    /// <summary>Bytes of the checkpoint or of records.</summary>
+    public ReadOnlySequence<byte> Bytes { get; init; }
+}
+
 /// <summary>How far a slave is, in the epoch of its stream.</summary>
 public readonly record struct FollowAck(Epoch Epoch, Position Received, Position Durable);
 
@@ -91,6 +136,9 @@ public readonly record struct FollowFrame(FollowFrameKind Kind, Epoch Epoch, Pos
 
     /// <summary>The bytes of a batch.</summary>
     public ReadOnlySequence<byte> Records { get; init; }
+
+    /// <summary>In an accepted frame: the slave has to copy the master's journal, because what it lacks has been cleaned away.</summary>
+    public bool Copies { get; init; }
 
     /// <summary>Who accepts.</summary>
     public ReplicaId Master { get; init; }

@@ -1,4 +1,5 @@
 using Fabric.Store;
+using Fabric.Store.Copy;
 using Fabric.Store.Journal;
 using Microsoft.Extensions.Logging;
 
@@ -57,7 +58,11 @@ public sealed partial class Replica
 
         _journal = await opening;
         await WriteStateAsync(
-            () => _state = ReplicaStateFile.Open(_disk, _options.Journal.Directory, NewIdentity(), hasRecords: _journal.End > Position.Zero),
+            () =>
+            {
+                _state = ReplicaStateFile.Open(_disk, _options.Journal.Directory, NewIdentity(), hasRecords: _journal.End > Position.Zero);
+                _hasCopy = JournalCopy.IsThere(_disk, _options.Journal.Directory);
+            },
             cancellationToken);
     }
 
@@ -123,7 +128,8 @@ public sealed partial class Replica
     {
         try
         {
-            await _stateWriting; // before the directory is unlocked
+            await _copyClosing; // before the directory is unlocked
+            await _stateWriting;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

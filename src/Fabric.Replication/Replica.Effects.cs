@@ -17,7 +17,7 @@ public sealed partial class Replica
     private Task _service = Task.CompletedTask;
 
     /// <summary>What became of a slave's hello.</summary>
-    private sealed record Admission(Lead? Lead, Position Common, FollowFrame Refusal);
+    private sealed record Admission(Lead? Lead, Position Common, bool Copies, FollowFrame Refusal);
 
     private async Task ExecuteAsync()
     {
@@ -63,6 +63,16 @@ public sealed partial class Replica
             case ReplicaEffect.TakeStream take:
                 _follower?.TakeStream(take.Epoch);
                 break;
+            case ReplicaEffect.StartCopying copying:
+                await StopCopyingAsync();
+                StartCopying(copying.Master);
+                break;
+            case ReplicaEffect.DiscardCopy:
+                await DiscardCopyAsync();
+                break;
+            case ReplicaEffect.SwitchJournal switching:
+                await SwitchJournalAsync(switching.Copy);
+                break;
             case ReplicaEffect.Truncate truncate:
                 _logger.LogInformation("Cutting the uncommitted tail from {Position} on", truncate.End);
                 await _journal.TruncateAsync(truncate.End);
@@ -95,10 +105,10 @@ public sealed partial class Replica
                 StartLeading(start.Epoch);
                 break;
             case ReplicaEffect.AcceptSlave accept:
-                Answer(_hellos, accept.Token, new Admission(_lead, accept.Common, default));
+                Answer(_hellos, accept.Token, new Admission(_lead, accept.Common, accept.Copies, default));
                 break;
             case ReplicaEffect.RefuseSlave refuse:
-                Answer(_hellos, refuse.Token, new Admission(null, default, new FollowFrame(FollowFrameKind.Refused, refuse.Promised, default)
+                Answer(_hellos, refuse.Token, new Admission(null, default, false, new FollowFrame(FollowFrameKind.Refused, refuse.Promised, default)
                 {
                     Refusal = refuse.Refusal,
                     Reason = refuse.Reason,
@@ -186,6 +196,7 @@ public sealed partial class Replica
 
     private async Task StopFollowingAsync()
     {
+        await StopCopyingAsync();
         if (_follower is { } follower)
         {
             await follower.StopAsync();
@@ -247,6 +258,7 @@ public sealed partial class Replica
         if (_lead is { } lead)
         {
             _lead = null;
+            _journal.SetHold(null);
             lead.Dispose();
         }
     }
@@ -313,7 +325,11 @@ public sealed partial class Replica
     {
         _retired = true;
         _failure ??= failure;
-        if (_failure is null)
+        if (_failure is null && _isReplaced)
+        {
+            _completion.TrySetException(new JournalReplacedException(_options.Broker));
+        }
+        else if (_failure is null)
         {
             _completion.TrySetResult();
         }

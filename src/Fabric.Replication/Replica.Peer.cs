@@ -39,10 +39,10 @@ public sealed partial class Replica
         }
 
         await stream.WriteAsync(
-            lead.Frame(FollowFrameKind.Accepted) with { Position = admission.Common, Master = _state.Id },
+            lead.Frame(FollowFrameKind.Accepted) with { Position = admission.Common, Copies = admission.Copies, Master = _state.Id },
             cancellationToken);
         var feed = new SlaveFeed(_runtime, _options, _journal, lead, hello.Replica, stream);
-        await feed.RunAsync(admission.Common, () => IsNewest(hello.Replica, number), () => Now, cancellationToken);
+        await feed.RunAsync(admission.Copies ? null : admission.Common, () => IsNewest(hello.Replica, number), () => Now, cancellationToken);
     }
 
     async IAsyncEnumerable<JournalChunk> IReplicaPeer.OnFetchAsync(
@@ -107,8 +107,8 @@ public sealed partial class Replica
         Post(now => _core.OnStoreFailed(cause.Message, now));
     }
 
-    void IFollowerEvents.OnFollowAccepted(Follower follower, MasterAddress master, Position common) =>
-        PostFrom(follower, now => _core.OnFollowAccepted(master, common, now));
+    void IFollowerEvents.OnFollowAccepted(Follower follower, MasterAddress master, Position common, bool copies) =>
+        PostFrom(follower, now => _core.OnFollowAccepted(master, common, copies, now));
 
     void IFollowerEvents.OnFollowEnded(Follower follower, MasterAddress master, FollowEnd end, string reason) =>
         PostFrom(follower, now => _core.OnFollowEnded(master, end, reason, now));

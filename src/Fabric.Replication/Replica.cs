@@ -15,7 +15,7 @@ namespace Fabric.Replication;
 /// <see cref="SlaveFeed"/>, <see cref="Follower"/>) and are started and ended by it.
 /// </summary>
 /// <remarks>Thread-safe. A failure of the loop itself ends the replica: <see cref="Completion"/> carries it.</remarks>
-public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerEvents, IAsyncDisposable
+public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerEvents, ICopierEvents, IAsyncDisposable
 {
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 
@@ -59,7 +59,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 
     /// <summary>
     /// Ends when the replica is out: cleanly after <see cref="StopAsync"/>, otherwise with the reason; with a <see cref="Fabric.Store.StoreUnavailableException"/> when the
-    /// replica may be started again as it is, once the disk answers or has room.
+    /// replica may be started again as it is, once the disk answers or has room; with a <see cref="JournalReplacedException"/> when it is to be started again at once.
     /// </summary>
     public Task Completion => _completion.Task;
 
@@ -74,7 +74,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
             var (role, epoch, master) = _snapshot;
             return new ReplicaStatus(
                 role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure ?? _serveProblem,
-                _state.Promised);
+                _state.Promised, IsCopying: _copier is not null);
         }
     }
 
@@ -217,6 +217,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
             lead.Wake(here: false);
             var (slaves, everywhere) = lead.Progress();
             _journal.SetRetention(everywhere);
+            _journal.SetHold(lead.HeldFrom(Now));
             _registryWriter.Report(lead.Epoch, slaves, _journal.End, Now);
         }
 

@@ -40,6 +40,7 @@ public sealed record ReplicaOptions
 /// <param name="Slaves">How far the slaves are; empty unless it leads.</param>
 /// <param name="Failure">Why it is out of order, or why it could not serve when it was its turn; null when nothing is wrong.</param>
 /// <param name="Promised">The epoch it has promised; on its disk before it acts by it, and none below it is served by it again.</param>
+/// <param name="IsCopying">Whether it copies its master's journal, because what it lacks has been cleaned away there.</param>
 public sealed record ReplicaStatus(
     ReplicaRole Role,
     Epoch Epoch,
@@ -48,4 +49,8 @@ public sealed record ReplicaStatus(
     Position Committed,
     IReadOnlyList<SlaveProgress> Slaves,
     string? Failure,
-    Epoch Promised);
+    Epoch Promised,
+    bool IsCopying);
+
+/// <summary>The replica has copied its master's journal and is to be started again with it, at once: nothing is wrong.</summary>
+public sealed class JournalReplacedException(string broker) : Exception($"broker {broker} goes on with a copy of its master's journal");

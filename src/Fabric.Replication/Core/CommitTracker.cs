@@ -50,13 +50,15 @@ public sealed class CommitTracker
         return Recount();
     }
 
-    /// <summary>Takes in an acknowledgement that came by a stream of this epoch.</summary>
+    /// <summary>
+    /// Takes in an acknowledgement that came by a stream of this epoch. One of nothing, as by a slave that copies the journal first, says that it is there and no more.
+    /// </summary>
     /// <returns>Whether <see cref="Committed"/> moved.</returns>
     public bool OnAcknowledged(ReplicaId slave, Position received, Position durable, TimeSpan now)
     {
         ref var slot = ref _slots[IndexOf(slave)];
         slot.LastHeard = now;
-        slot.Attached = true;
+        slot.Attached = received > Position.Zero;
         Advance(ref slot, received, durable);
         return Recount();
     }
@@ -101,6 +103,21 @@ public sealed class CommitTracker
         foreach (ref readonly var slot in _slots.AsSpan())
         {
             least = Position.Min(least, slot.Durable);
+        }
+
+        return least;
+    }
+
+    /// <summary>What the attached slave that has least has synced; null when none is attached.</summary>
+    public Position? LeastAttached()
+    {
+        Position? least = null;
+        for (var i = 0; i < _slots.Length; i++)
+        {
+            if (i != _self && _slots[i].Attached && !(_slots[i].Durable > least))
+            {
+                least = _slots[i].Durable;
+            }
         }
 
         return least;

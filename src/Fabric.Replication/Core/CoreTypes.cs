@@ -100,9 +100,6 @@ public enum FollowRefusal
 
     /// <summary>The slave belongs to other data.</summary>
     ForeignStore = 3,
-
-    /// <summary>What the slave misses has been cleaned away; it needs a full copy.</summary>
-    TooFarBehind = 4,
 }
 
 /// <summary>How an attempt to follow ended.</summary>
@@ -151,6 +148,15 @@ public sealed record ReplicaTimes
 
     /// <summary>Pause between attempts to reach a master that is said to exist. Default 100 ms.</summary>
     public TimeSpan FollowRetry { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Pause between attempts to copy a journal. Default 1 s.</summary>
+    public TimeSpan CopyRetry { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// How long a master keeps what a slave will need next after it has sent it a copy, or a part of one. Default 2 min: it is started again with the copy first, which takes as long as loading
+    /// the checkpoint.
+    /// </summary>
+    public TimeSpan CopyGrace { get; init; } = TimeSpan.FromMinutes(2);
 
     /// <summary>How long a resigning master waits for a slave to take over. Default 2 s.</summary>
     public TimeSpan HandOverLimit { get; init; } = TimeSpan.FromSeconds(2);

@@ -1,3 +1,4 @@
+using Fabric.Store.Copy;
 using Fabric.Store.Journal;
 
 namespace Fabric.Replication.Core;
@@ -8,9 +9,16 @@ public sealed partial class ReplicaCore
     private bool _retriedBroken;
     private TimeSpan _nextFollow;
     private TimeSpan _masterHeard;
+    private bool _copying; // the master we follow has cleaned away what we lack
+    private TimeSpan? _nextCopy; // when to begin again; null while an attempt runs
+    private string? _copyProblem; // the last one that people were told of
 
     /// <summary>A master took us: it leads the epoch, and our journals agree up to the common position.</summary>
-    public void OnFollowAccepted(MasterAddress master, Position common, TimeSpan now)
+    /// <param name="master">Who.</param>
+    /// <param name="common">The common position.</param>
+    /// <param name="copies">It has cleaned away what comes behind that: its journal has to be copied.</param>
+    /// <param name="now">Monotonic time.</param>
+    public void OnFollowAccepted(MasterAddress master, Position common, bool copies, TimeSpan now)
     {
         See(master.Epoch);
         if (Role is not (ReplicaRole.Electing or ReplicaRole.Promised or ReplicaRole.Slave) || !_following)
@@ -33,12 +41,28 @@ public sealed partial class ReplicaCore
         }
 
         Promise(master.Epoch);
+        if (copies)
+        {
+            _effects.Add(new ReplicaEffect.Note($"{master.Container} has cleaned away what comes behind {common}: its journal is copied"));
+            common = _log.Epochs.End; // ours stays as it is until then
+        }
+
         if (common < _log.Epochs.End)
         {
             _effects.Add(new ReplicaEffect.Truncate(common));
         }
 
         _effects.Add(new ReplicaEffect.TakeStream(master.Epoch));
+        _copying = copies;
+        if (copies)
+        {
+            StartCopying(master);
+        }
+        else
+        {
+            _effects.Add(new ReplicaEffect.DiscardCopy());
+        }
+
         Master = master;
         _masterHeard = now;
         _retriedBroken = false;
@@ -76,6 +100,7 @@ public sealed partial class ReplicaCore
         {
             // A cut connection is not a dead master. A second attempt tells: a dead process refuses it at once.
             _retriedBroken = true;
+            _copying = false;
             _effects.Add(new ReplicaEffect.StopFollowing());
             Follow(master, now);
             return;
@@ -85,16 +110,53 @@ public sealed partial class ReplicaCore
         Elect(now, $"{master.Container} is not reachable as master: {reason}");
     }
 
+    /// <summary>
+    /// The copy is whole: it takes the place of the journal, and this replica starts again with it. Nothing was appended or acknowledged since the master looked at the journal, and
+    /// nothing will be: whatever ends that ends the attempt first, and its word does not count any more.
+    /// </summary>
+    public void OnCopied(WholeCopy copy, TimeSpan now)
+    {
+        if (Role != ReplicaRole.Slave || !_copying)
+        {
+            return;
+        }
+
+        LeaveRole(now, "the master's journal is copied");
+        Become(ReplicaRole.Retired, Epoch, now);
+        _effects.Add(new ReplicaEffect.SwitchJournal(copy));
+        _effects.Add(new ReplicaEffect.Retire(null));
+    }
+
+    /// <summary>An attempt to copy came to nothing; the stream that it runs beside goes on.</summary>
+    public void OnCopyEnded(string reason, TimeSpan now)
+    {
+        if (Role == ReplicaRole.Slave && _copying)
+        {
+            _nextCopy = now + _times.CopyRetry;
+            if (reason != _copyProblem)
+            {
+                _copyProblem = reason;
+                _effects.Add(new ReplicaEffect.Note($"the journal of {Master?.Container} is not copied yet: {reason}"));
+            }
+        }
+    }
+
     /// <summary>Our master hands over to us.</summary>
     public void OnHandedOver(Epoch epoch, TimeSpan now)
     {
-        if (Role != ReplicaRole.Slave || epoch != Epoch || !_view.Connected)
+        if (Role != ReplicaRole.Slave || _copying || epoch != Epoch || !_view.Connected)
         {
             return;
         }
 
         Claim(NextEpoch(), now);
         _handOverClaim = true;
+    }
+
+    private void StartCopying(MasterAddress master)
+    {
+        _nextCopy = null;
+        _effects.Add(new ReplicaEffect.StartCopying(master));
     }
 
     private bool HearsMaster(TimeSpan now) => Role switch

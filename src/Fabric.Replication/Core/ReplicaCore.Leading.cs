@@ -125,13 +125,7 @@ public sealed partial class ReplicaCore
     private void Accept(long token, FollowHello hello)
     {
         var common = _log.Epochs.CommonEnd(hello.Epochs);
-        if (common < _log.First)
-        {
-            Refuse(token, FollowRefusal.TooFarBehind, $"its journal agrees up to {common}, the oldest byte here is {_log.First}");
-            return;
-        }
-
-        _effects.Add(new ReplicaEffect.AcceptSlave(token, Epoch, common));
+        _effects.Add(new ReplicaEffect.AcceptSlave(token, Epoch, common, Copies: common < _log.First));
     }
 
     private void Refuse(long token, FollowRefusal refusal, string reason) =>

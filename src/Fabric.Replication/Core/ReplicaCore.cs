@@ -108,6 +108,11 @@ public sealed partial class ReplicaCore
                 break;
             case ReplicaRole.Slave:
                 _masterHeard = heard.Master;
+                if (_copying && _nextCopy <= now)
+                {
+                    StartCopying(Master!);
+                }
+
                 break;
             case ReplicaRole.Starting or ReplicaRole.Master:
                 WatchLead(now, heard);
@@ -171,6 +176,7 @@ public sealed partial class ReplicaCore
 
         RefuseWaitingSlaves();
         _following = false;
+        _copying = false;
         _nextFollow = now;
     }
 

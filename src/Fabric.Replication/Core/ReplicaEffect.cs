@@ -1,3 +1,4 @@
+using Fabric.Store.Copy;
 using Fabric.Store.Journal;
 
 namespace Fabric.Replication.Core;
@@ -16,6 +17,15 @@ public abstract record ReplicaEffect
 
     /// <summary>Take bytes from the accepted stream.</summary>
     public sealed record TakeStream(Epoch Epoch) : ReplicaEffect;
+
+    /// <summary>Starts copying the master's journal, beside the stream. Answers: Copied, CopyEnded.</summary>
+    public sealed record StartCopying(MasterAddress Master) : ReplicaEffect;
+
+    /// <summary>Remove what was copied of a journal, if anything was: it is not needed.</summary>
+    public sealed record DiscardCopy : ReplicaEffect;
+
+    /// <summary>Decide that the copy takes the journal's place; the next start acts on it.</summary>
+    public sealed record SwitchJournal(WholeCopy Copy) : ReplicaEffect;
 
     /// <summary>Cut the journal's tail.</summary>
     public sealed record Truncate(Position End) : ReplicaEffect;
@@ -47,8 +57,8 @@ public abstract record ReplicaEffect
     /// <summary>Append the Epoch record and accept slaves. Answer: EpochCommitted.</summary>
     public sealed record StartLeading(Epoch Epoch) : ReplicaEffect;
 
-    /// <summary>Answer a slave: take it from the common position on.</summary>
-    public sealed record AcceptSlave(long Token, Epoch Epoch, Position Common) : ReplicaEffect;
+    /// <summary>Answer a slave: take it from the common position on, or have it copy the journal.</summary>
+    public sealed record AcceptSlave(long Token, Epoch Epoch, Position Common, bool Copies) : ReplicaEffect;
 
     /// <summary>Answer a slave: no.</summary>
     public sealed record RefuseSlave(long Token, FollowRefusal Refusal, string Reason, Epoch Promised) : ReplicaEffect;

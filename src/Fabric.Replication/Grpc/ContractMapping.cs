@@ -65,6 +65,7 @@ internal static class ContractMapping
                 {
                     Master = ToWire(frame.Master.Value),
                     CommonPosition = frame.Position.Value,
+                    Copies = frame.Copies,
                 };
                 break;
             case FollowFrameKind.Refused:
@@ -96,6 +97,7 @@ internal static class ContractMapping
                 Kind = FollowFrameKind.Accepted,
                 Master = ToReplica(reply.Accepted.Master),
                 Position = new Position(reply.Accepted.CommonPosition),
+                Copies = reply.Accepted.Copies,
             },
             Wire.FollowReply.KindOneofCase.Refused => frame with
             {
@@ -139,6 +141,59 @@ internal static class ContractMapping
         new Epoch(request.Epoch),
         new Position(request.From),
         new Position(request.To));
+
+    public static Wire.CopyRequest ToWire(this CopyRequest request) => new()
+    {
+        StoreId = ToWire(request.StoreId),
+        Replica = ToWire(request.Replica.Value),
+        Epoch = request.Epoch.Value,
+        Checkpoint = request.Checkpoint.Value,
+        End = request.End.Value,
+    };
+
+    public static CopyRequest ToCore(this Wire.CopyRequest request) => new(
+        ToGuid(request.StoreId),
+        ToReplica(request.Replica),
+        new Epoch(request.Epoch),
+        new Position(request.Checkpoint),
+        new Position(request.End));
+
+    /// <summary>The bytes are wrapped, not copied: they must stay as they are until the message is written.</summary>
+    public static Wire.CopyReply ToWire(this in CopyFrame frame) => frame.Kind switch
+    {
+        CopyFrameKind.Start => new Wire.CopyReply
+        {
+            Start = new Wire.CopyStart
+            {
+                Resumes = frame.Resumes,
+                Checkpoint = frame.Checkpoint.Value,
+                CheckpointBytes = frame.CheckpointBytes,
+                First = frame.Position.Value,
+                To = frame.To.Value,
+            },
+        },
+        CopyFrameKind.Checkpoint => new Wire.CopyReply { Checkpoint = ToWire(frame.Bytes) },
+        _ => new Wire.CopyReply { Records = new Wire.Batch { Position = frame.Position.Value, Records = ToWire(frame.Bytes) } },
+    };
+
+    public static CopyFrame ToCore(this Wire.CopyReply reply) => reply.KindCase switch
+    {
+        Wire.CopyReply.KindOneofCase.Start => new CopyFrame(CopyFrameKind.Start)
+        {
+            Resumes = reply.Start.Resumes,
+            Checkpoint = new Position(reply.Start.Checkpoint),
+            CheckpointBytes = reply.Start.CheckpointBytes,
+            Position = new Position(reply.Start.First),
+            To = new Position(reply.Start.To),
+        },
+        Wire.CopyReply.KindOneofCase.Checkpoint => new CopyFrame(CopyFrameKind.Checkpoint) { Bytes = new ReadOnlySequence<byte>(reply.Checkpoint.Memory) },
+        Wire.CopyReply.KindOneofCase.Records => new CopyFrame(CopyFrameKind.Records)
+        {
+            Position = new Position(reply.Records.Position),
+            Bytes = new ReadOnlySequence<byte>(reply.Records.Records.Memory),
+        },
+        _ => throw new FormatException("a message of a copy is of no known kind"),
+    };
 
     private static ByteString ToWire(Guid id) => ByteString.CopyFrom(id.ToByteArray());
 

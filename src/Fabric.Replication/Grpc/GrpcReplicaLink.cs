@@ -77,6 +77,17 @@ public sealed class GrpcReplicaLink : IReplicaLink
         }
     }
 
+    public async IAsyncEnumerable<CopyFrame> CopyAsync(
+        string address, CopyRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var channel = Open(address);
+        await using var call = channel.ServerStreaming(ReplicationMethods.Copy, request.ToWire(), null, cancellationToken);
+        while (await MoveNextAsync(call.Responses, cancellationToken))
+        {
+            yield return call.Responses.Current.ToCore();
+        }
+    }
+
     public ValueTask DisposeAsync() => _server?.DisposeAsync() ?? ValueTask.CompletedTask;
 
     internal static ReplicaLinkException Explain(GrpcException exception)
@@ -85,11 +96,11 @@ public sealed class GrpcReplicaLink : IReplicaLink
         return new ReplicaLinkException(exception.Message, refused, exception);
     }
 
-    private static async ValueTask<bool> MoveNextAsync(GrpcReader<JournalChunk> chunks, CancellationToken cancellationToken)
+    private static async ValueTask<bool> MoveNextAsync<T>(GrpcReader<T> messages, CancellationToken cancellationToken)
     {
         try
         {
-            return await chunks.MoveNextAsync(cancellationToken);
+            return await messages.MoveNextAsync(cancellationToken);
         }
         catch (GrpcException exception)
         {

@@ -12,7 +12,8 @@ internal sealed class ReplicaService(IReplicaPeer peer)
     public GrpcService Build() => new GrpcService()
         .Unary(ReplicationMethods.Promise, (request, call) => CheckedAsync(() => PromiseAsync(request, call)))
         .Duplex(ReplicationMethods.Follow, (requests, frames, call) => CheckedAsync(() => FollowAsync(requests, frames, call)))
-        .ServerStreaming(ReplicationMethods.Fetch, (request, chunks, call) => CheckedAsync(() => FetchAsync(request, chunks, call)));
+        .ServerStreaming(ReplicationMethods.Fetch, (request, chunks, call) => CheckedAsync(() => FetchAsync(request, chunks, call)))
+        .ServerStreaming(ReplicationMethods.Copy, (request, frames, call) => CheckedAsync(() => CopyAsync(request, frames, call)));
 
     private async Task<Wire.PromiseReply> PromiseAsync(Wire.PromiseRequest wire, GrpcServerCall call)
     {
@@ -42,6 +43,16 @@ internal sealed class ReplicaService(IReplicaPeer peer)
         return true;
     }
 
+    private async Task<bool> CopyAsync(Wire.CopyRequest request, GrpcWriter<Wire.CopyReply> frames, GrpcServerCall call)
+    {
+        await foreach (var frame in peer.OnCopyAsync(request.ToCore(), call.CancellationToken))
+        {
+            await frames.WriteAsync(frame.ToWire(), call.CancellationToken);
+        }
+
+        return true;
+    }
+
     /// <summary>The caller's mistakes and our refusals, as statuses.</summary>
     private static async Task<T> CheckedAsync<T>(Func<Task<T>> body)
     {
@@ -53,7 +64,7 @@ internal sealed class ReplicaService(IReplicaPeer peer)
         {
             throw new GrpcException(GrpcStatusCode.InvalidArgument, exception.Message, exception);
         }
-        catch (NotMasterException exception)
+        catch (Exception exception) when (exception is NotMasterException or PositionCleanedException)
         {
             throw new GrpcException(GrpcStatusCode.FailedPrecondition, exception.Message, exception);
         }

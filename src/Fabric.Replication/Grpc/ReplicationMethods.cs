@@ -16,4 +16,7 @@ internal static class ReplicationMethods
 
     public static GrpcMethod<Contracts.FetchRequest, JournalChunk> Fetch { get; } = new(
         Service, "Fetch", GrpcMethodType.ServerStreaming, GrpcMarshaller.ForProtobuf<Contracts.FetchRequest>(), new JournalChunkMarshaller());
+
+    public static GrpcMethod<Contracts.CopyRequest, CopyReply> Copy { get; } = new(
+        Service, "Copy", GrpcMethodType.ServerStreaming, GrpcMarshaller.ForProtobuf<Contracts.CopyRequest>(), GrpcMarshaller.ForProtobuf<CopyReply>());
 }

@@ -14,6 +14,7 @@ internal sealed class Lead : IDisposable
     private readonly CommitTracker _tracker;
     private AsyncSignal[] _streams = []; // replaced under the lock, read without it
     private readonly CancellationTokenSource _ended = new();
+    private readonly Dictionary<ReplicaId, (Position From, TimeSpan Until)> _holds = []; // slaves that are being sent a copy
     private ReplicaId? _handOverTo;
     private int _epochCommitted;
 
@@ -73,7 +74,36 @@ internal sealed class Lead : IDisposable
     {
         lock (_gate)
         {
+            if (ack.Durable > Position.Zero)
+            {
+                _holds.Remove(slave); // it takes the stream, which holds what it needs
+            }
+
             return _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, now) ? _tracker.Committed : null;
+        }
+    }
+
+    /// <summary>A slave will need what comes from the position on, until it takes the stream or the time is over.</summary>
+    public void Hold(ReplicaId slave, Position from, TimeSpan until)
+    {
+        lock (_gate)
+        {
+            _holds[slave] = (from, until);
+        }
+    }
+
+    /// <summary>From where on slaves are being sent something; null when none is.</summary>
+    public Position? HeldFrom(TimeSpan now)
+    {
+        lock (_gate)
+        {
+            var held = _tracker.LeastAttached();
+            foreach (var (from, until) in _holds.Values)
+            {
+                held = until > now && !(from > held) ? from : held;
+            }
+
+            return held;
         }
     }
 

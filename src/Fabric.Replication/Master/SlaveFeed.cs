@@ -11,11 +11,11 @@ internal sealed class SlaveFeed(
 {
     private readonly AsyncSignal _wake = new();
 
-    /// <param name="common">Where the slave's journal and ours part: the first byte to send.</param>
+    /// <param name="common">Where the slave's journal and ours part: the first byte to send. Null for a slave that copies the journal first: it is only told that we are there.</param>
     /// <param name="isNewest">Whether this feed is still the slave's newest one.</param>
     /// <param name="clock">Monotonic time.</param>
     /// <param name="cancellationToken">Ends the feed.</param>
-    public async Task RunAsync(Position common, Func<bool> isNewest, Func<TimeSpan> clock, CancellationToken cancellationToken)
+    public async Task RunAsync(Position? common, Func<bool> isNewest, Func<TimeSpan> clock, CancellationToken cancellationToken)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lead.Ended);
         lead.Attach(_wake);
@@ -49,16 +49,17 @@ internal sealed class SlaveFeed(
         }
     }
 
-    private async Task SendAsync(Position from, Func<TimeSpan> clock, Task acknowledgements, CancellationToken cancellationToken)
+    private async Task SendAsync(Position? common, Func<TimeSpan> clock, Task acknowledgements, CancellationToken cancellationToken)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(options.BatchBytesMax);
         try
         {
+            var from = common ?? Position.Zero;
             var lastSent = TimeSpan.MinValue;
             while (!acknowledgements.IsCompleted)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var count = journal.CopyRecords(from, buffer.AsSpan(0, options.BatchBytesMax));
+                var count = common is null ? 0 : journal.CopyRecords(from, buffer.AsSpan(0, options.BatchBytesMax));
                 if (count > 0)
                 {
                     await stream.WriteAsync(

@@ -117,14 +117,14 @@ internal sealed class Follower : IDisposable
 
         var heard = _events.Now;
         Volatile.Write(ref _heardTicks, heard.Ticks);
-        _events.OnFollowAccepted(this, _master with { Epoch = first.Epoch, Replica = first.Master }, first.Position);
+        _events.OnFollowAccepted(this, _master with { Epoch = first.Epoch, Replica = first.Master }, first.Position, first.Copies);
         var epoch = await _taken.Task;
 
         var acknowledging = _runtime.Scheduler.Start(
-            $"acknowledger to {_master.Container}", () => AcknowledgeAsync(stream, epoch));
+            $"acknowledger to {_master.Container}", () => AcknowledgeAsync(stream, epoch, first.Copies));
         try
         {
-            await TakeAsync(stream, epoch);
+            await TakeAsync(stream, epoch, first.Copies);
         }
         finally
         {
@@ -134,7 +134,10 @@ internal sealed class Follower : IDisposable
         }
     }
 
-    private async Task TakeAsync(IFollowStream stream, Epoch epoch)
+    /// <param name="stream">From the master.</param>
+    /// <param name="epoch">Of the master.</param>
+    /// <param name="copies">Our journal stays as it is while the master's is copied: what the master says of positions does not concern it.</param>
+    private async Task TakeAsync(IFollowStream stream, Epoch epoch, bool copies)
     {
         var countsInMemory = !_options.Sync.HasFlag(SyncPolicy.RemoteDisk);
         TimeSpan? answered = null;
@@ -147,6 +150,12 @@ internal sealed class Follower : IDisposable
 
             var now = _events.Now;
             Volatile.Write(ref _heardTicks, now.Ticks);
+            if (copies)
+            {
+                _acknowledge.Set();
+                continue;
+            }
+
             if (frame.Kind == FollowFrameKind.Batch)
             {
                 _journal.AppendReplicated(frame.Position, frame.Records);
@@ -178,10 +187,16 @@ internal sealed class Follower : IDisposable
         }
     }
 
-    private async Task AcknowledgeAsync(IFollowStream stream, Epoch epoch)
+    private async Task AcknowledgeAsync(IFollowStream stream, Epoch epoch, bool copies)
     {
         try
         {
+            while (copies && !_stop.IsCancellationRequested)
+            {
+                await stream.AcknowledgeAsync(new FollowAck(epoch, Position.Zero, Position.Zero), _stop.Token); // we are there, and confirm nothing
+                await _acknowledge.WaitAsync();
+            }
+
             while (!_stop.IsCancellationRequested)
             {
                 await stream.AcknowledgeAsync(new FollowAck(epoch, _journal.End, _journal.Durable), _stop.Token);
@@ -206,7 +221,7 @@ internal interface IFollowerEvents
     /// <summary>Monotonic time.</summary>
     TimeSpan Now { get; }
 
-    void OnFollowAccepted(Follower follower, MasterAddress master, Position common);
+    void OnFollowAccepted(Follower follower, MasterAddress master, Position common, bool copies);
 
     void OnFollowEnded(Follower follower, MasterAddress master, FollowEnd end, string reason);
 

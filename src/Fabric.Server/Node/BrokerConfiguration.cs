@@ -68,6 +68,14 @@ internal sealed record BrokerConfiguration
                     : throw Wrong(pid, $"{key}={text} is not a number from {least} to {most}");
         }
 
+        long Size(string key, long otherwise, long least, long most)
+        {
+            var text = Value(key, otherwise.ToString(CultureInfo.InvariantCulture));
+            return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var size) && size >= least && size <= most
+                ? size
+                : throw Wrong(pid, $"{key}={text} is not a number of bytes from {least} to {most}");
+        }
+
         var broker = Value("broker-name", instance);
         var group = Value("group", "default");
         if (!CommandLine.IsContainerName(broker) || !CommandLine.IsContainerName(group))
@@ -80,12 +88,23 @@ internal sealed record BrokerConfiguration
         {
             Broker = broker,
             Group = group,
-            Journal = new JournalOptions { Directory = DirectoryFor(Value("data", Path.Combine("data", broker)), container, dataDirectory) },
+            Journal = ReadJournal(DirectoryFor(Value("data", Path.Combine("data", broker)), container, dataDirectory), Size),
             Replicas = ReplicasFor(pid, Value("kind", "MasterSlave"), Number("replicas", 3, 1, ReplicaSet.MembersMax)),
             Sync = ReadSync(pid, Value("sync", "quorum_disk")),
             Weight = Number("weight", 1, 0, 1_000_000),
             OpenWirePort = values.ContainsKey("openwire-port") ? Number("openwire-port", 0, 0, ushort.MaxValue) : null,
             UnknownConnectors = [.. connectors.Where(connector => connector != OpenWire)],
+        };
+    }
+
+    private static JournalOptions ReadJournal(string directory, Func<string, long, long, long, long> size)
+    {
+        var defaults = new JournalOptions { Directory = directory };
+        return defaults with
+        {
+            SegmentBytes = size("segment-bytes", defaults.SegmentBytes, 64 * 1024, 1L << 30),
+            CheckpointBytes = size("checkpoint-bytes", defaults.CheckpointBytes, 64 * 1024, 1L << 36),
+            RetainedBytesMax = size("retained-bytes", defaults.RetainedBytesMax, 0, 1L << 50),
         };
     }
 

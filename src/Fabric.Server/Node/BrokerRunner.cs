@@ -1,3 +1,4 @@
+using Fabric.Replication;
 using Fabric.Runtime.Disk;
 using Fabric.Server.Admin;
 using Fabric.Server.Supervision;
@@ -69,7 +70,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
             {
                 Broker = Configuration.Broker,
                 Group = Configuration.Group,
-                Role = replica is null ? (_failure is null ? "starting" : "failed") : replica.Role.ToString().ToLowerInvariant(),
+                Role = replica is null ? (_failure is null ? "starting" : "failed") : replica.IsCopying ? "copying" : replica.Role.ToString().ToLowerInvariant(),
                 Epoch = replica?.Epoch.Value ?? 0,
                 Master = replica?.Master,
                 Serving = IsServing,
@@ -109,6 +110,11 @@ internal sealed class BrokerRunner : IAsyncDisposable
             if (end is null || _stopping.IsCancellationRequested)
             {
                 return;
+            }
+
+            if (end.IsReplaced)
+            {
+                continue;
             }
 
             _failure = end.Reason;
@@ -154,6 +160,11 @@ internal sealed class BrokerRunner : IAsyncDisposable
         {
             return null; // stopped while it waited for the other replicas
         }
+        catch (JournalReplacedException exception)
+        {
+            _logger.LogInformation("{Reason}", exception.Message);
+            return new EndOfReplica(exception.Message, IsFinal: false, IsReplaced: true);
+        }
         catch (StoreUnavailableException exception)
         {
             return new EndOfReplica(_unavailable = exception.Message, IsFinal: false);
@@ -183,5 +194,8 @@ internal sealed class BrokerRunner : IAsyncDisposable
         }
     }
 
-    private sealed record EndOfReplica(string Reason, bool IsFinal);
+    /// <param name="Reason">For people.</param>
+    /// <param name="IsFinal">Another start would not help.</param>
+    /// <param name="IsReplaced">Nothing is wrong, and the next start is due at once.</param>
+    private sealed record EndOfReplica(string Reason, bool IsFinal, bool IsReplaced = false);
 }

@@ -80,6 +80,9 @@ internal sealed class SoloLink : IReplicaLink
     public IAsyncEnumerable<JournalChunk> FetchAsync(string address, FetchRequest request, CancellationToken cancellationToken) =>
         throw Nobody(address);
 
+    public IAsyncEnumerable<CopyFrame> CopyAsync(string address, CopyRequest request, CancellationToken cancellationToken) =>
+        throw Nobody(address);
+
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     private static ReplicaLinkException Nobody(string address) => new($"there is no other replica, also not at {address}", refused: true);

@@ -44,6 +44,11 @@ internal sealed class InspectionPass(IDisk disk, string directory, JournalWalk w
             return Fault(JournalFaultKind.NoJournal, Position.Zero, directory, "there is no such directory");
         }
 
+        if (disk.FileExists(Path.Combine(directory, StoreFileNames.Switch)))
+        {
+            return Fault(JournalFaultKind.MissingSegment, Position.Zero, directory, "it is being replaced by a copy of the master's journal: start its replica, which finishes that");
+        }
+
         // Segments first: a checkpoint that is published after they were listed only makes fewer of them necessary.
         if (FindSegments(segments) is { } header)
         {

@@ -71,6 +71,13 @@ public sealed partial class Journal
         }
     }
 
+    /// <summary>
+    /// Another replica is being sent the segments from the position on: they are not cleaned now, whatever <see cref="JournalOptions.RetainedBytesMax"/> says, unless the disk is
+    /// nearly full. The last call counts.
+    /// </summary>
+    /// <param name="from">Null when nobody is.</param>
+    public void SetHold(Position? from) => Volatile.Write(ref _hold, from?.Value ?? long.MaxValue);
+
     private async Task ApplyLoopAsync()
     {
         try
@@ -248,6 +255,7 @@ public sealed partial class Journal
         var applied = Applied;
         var previous = new Position(_lastCheckpoint);
         var retained = new Position(Math.Max(Volatile.Read(ref _retention), _end - _options.RetainedBytesMax));
+        retained = _isSpaceLow ? retained : Position.Min(retained, new Position(Volatile.Read(ref _hold)));
         var cleaned = Position.Min(Position.Min(_stateMachine.OldestLive(applied), retained), previous);
         _cleaned = Position.Max(_cleaned, cleaned);
         _lastCheckpoint = applied.Value;

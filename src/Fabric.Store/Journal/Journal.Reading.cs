@@ -1,4 +1,5 @@
 using System.Buffers;
+using Fabric.Store.Copy;
 
 namespace Fabric.Store.Journal;
 
@@ -19,6 +20,10 @@ public sealed partial class Journal
         var count = CopyBytes(from, destination, Sealed);
         return cuts == Volatile.Read(ref _cuts) ? count : 0;
     }
+
+    /// <summary>Opens the newest sound checkpoint for another replica; null when there is none yet. Reads all of it once.</summary>
+    /// <exception cref="IOException">The disk failed.</exception>
+    public CheckpointReader? OpenCheckpoint() => CheckpointReader.OpenNewest(_runtime.Disk, _options.Directory);
 
     /// <inheritdoc/>
     public void ReadBody(Position record, int bodyOffset, Span<byte> destination)

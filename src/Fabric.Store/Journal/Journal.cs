@@ -1,6 +1,7 @@
 using Fabric.Runtime;
 using Fabric.Runtime.Disk;
 using Fabric.Runtime.Scheduling;
+using Fabric.Store.Copy;
 using Fabric.Store.Recovery;
 using Fabric.Store.Segments;
 
@@ -54,6 +55,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     private long _committed;
     private long _applied;
     private long _retention;
+    private long _hold = long.MaxValue;
     private long _pendingSince; // timestamp; 0 when nothing is pending
     private SystemRecord[] _systemRecords;
     private bool _isMaster;
@@ -77,7 +79,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _received = _end = _sealed = _durable = recovered.End.Value;
         _committed = recovered.Committed.Value;
         _batchStart = recovered.End.Value;
-        _applied = _lastCheckpoint = recovered.Checkpoint?.Position.Value ?? 0;
+        _applied = _lastCheckpoint = (recovered.Checkpoint?.Position ?? options.Begins).Value;
         _cleaned = recovered.Checkpoint?.Cleaned ?? Position.Zero;
         _systemRecords = [.. recovered.SystemRecords];
         _tail = new TailMemory(recovered.End, options.TailBytes);
@@ -130,7 +132,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     public StoreException? Failure => _failure;
 
     /// <summary>
-    /// Opens the journal of a directory, or begins an empty one. Cuts a torn tail; loads the newest checkpoint into the state machine. What is
+    /// Opens the journal of a directory, or begins an empty one. Finishes a switch to a copy (<see cref="JournalSwitch"/>). Cuts a torn tail; loads the newest checkpoint into the state machine. What is
     /// known to be committed behind it is applied soon after, what is not waits for <see cref="AdvanceCommitted"/>.
     /// </summary>
     /// <exception cref="DirectoryInUseException">It is open already, here or in another process.</exception>
@@ -216,7 +218,8 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         try
         {
             var files = new SegmentFiles(disk, options.Directory, options.SegmentBytes);
-            var recovered = new JournalRecovery(disk, options.Directory, segments, files).Run();
+            JournalSwitch.Finish(disk, options.Directory);
+            var recovered = new JournalRecovery(disk, options.Directory, options.Begins, segments, files).Run();
             stateMachine.ReadCheckpoint(recovered.State.Span);
             var journal = new Journal(
                 runtime, options, stateMachine, observer, new OpenedDirectory(directoryLock, segments, files, recovered with { State = default }));

@@ -39,8 +39,8 @@ public sealed record JournalOptions
     public long CheckpointBytes { get; init => field = Within(value, 64 * KiB, 64 * GiB); } = 64 * MiB;
 
     /// <summary>
-    /// Bytes that are kept for replicas that are away although nobody else needs them, in bytes; a replica that is away for longer needs a
-    /// full copy. 0 to 1 PiB; default 16 GiB.
+    /// Bytes that are kept for replicas that are away although nobody else needs them, in bytes; a replica that is away for longer gets a
+    /// full copy (<see cref="Copy.JournalCopy"/>). 0 to 1 PiB; default 16 GiB.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is outside the range.</exception>
     public long RetainedBytesMax { get; init => field = Within(value, 0, 1024 * 1024 * GiB); } = 16 * GiB;
@@ -51,6 +51,9 @@ public sealed record JournalOptions
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is outside the range.</exception>
     public long FreeBytesLow { get; init => field = Within(value, 0, 1024 * GiB); } = 128 * MiB;
+
+    /// <summary>Where the journal begins when there is nothing yet: 0, but for a copy of one whose start has been cleaned away.</summary>
+    internal Position Begins { get; init; }
 
     private static long Within(long value, long least, long most)
     {

@@ -173,6 +173,30 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
         _buffered = 0;
     }
 
+    /// <summary>Reads all of one and keeps its head only, without the system records; null when it is damaged.</summary>
+    /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
+    public static CheckpointHead? TryReadHead(IDiskFile file, string path)
+    {
+        var length = file.Length - ChecksumBytes;
+        var buffer = new byte[BufferBytes];
+        var head = new byte[HeadBytes];
+        Span<byte> checksum = stackalloc byte[ChecksumBytes];
+        if (length < HeadBytes || file.Read(head, 0) != HeadBytes || file.Read(checksum, length) != ChecksumBytes)
+        {
+            return null;
+        }
+
+        var state = Checksum.Start;
+        for (long at = 0; at < length;)
+        {
+            var count = file.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - at)), at);
+            state = Checksum.Append(state, buffer.AsSpan(0, count));
+            at += count > 0 ? count : throw new IOException($"{path} has become shorter");
+        }
+
+        return IsSound(head, BinaryPrimitives.ReadUInt32LittleEndian(checksum) == ~state, path) ? HeadOf(head, []) : null;
+    }
+
     /// <summary>Reads one; null when it is damaged.</summary>
     /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
     public static (CheckpointHead Head, ReadOnlyMemory<byte> State)? TryRead(IDisk disk, string path)
@@ -188,16 +212,9 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
         }
 
         var content = bytes.AsSpan(0, bytes.Length - ChecksumBytes);
-        if (!content.StartsWith(Magic)
-            || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(content.Length)) != Checksum.Of(content))
+        if (!IsSound(content, BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(content.Length)) == Checksum.Of(content), path))
         {
             return null;
-        }
-
-        var version = BinaryPrimitives.ReadUInt32LittleEndian(content[8..]);
-        if (version != Version)
-        {
-            throw new NewerFormatException(path, version, Version);
         }
 
         var count = BinaryPrimitives.ReadInt32LittleEndian(content[40..]);
@@ -211,11 +228,23 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
             at += 13 + length;
         }
 
-        var head = new CheckpointHead(
-            new Position(BinaryPrimitives.ReadInt64LittleEndian(content[16..])),
-            new Position(BinaryPrimitives.ReadInt64LittleEndian(content[24..])),
-            new Position(BinaryPrimitives.ReadInt64LittleEndian(content[32..])),
-            records);
-        return (head, bytes.AsMemory(at, content.Length - at));
+        return (HeadOf(content, records), bytes.AsMemory(at, content.Length - at));
     }
+
+    private static bool IsSound(ReadOnlySpan<byte> head, bool checksumMatches, string path)
+    {
+        if (!head.StartsWith(Magic) || !checksumMatches)
+        {
+            return false;
+        }
+
+        var version = BinaryPrimitives.ReadUInt32LittleEndian(head[8..]);
+        return version == Version ? true : throw new NewerFormatException(path, version, Version);
+    }
+
+    private static CheckpointHead HeadOf(ReadOnlySpan<byte> head, IReadOnlyList<SystemRecord> records) => new(
+        new Position(BinaryPrimitives.ReadInt64LittleEndian(head[16..])),
+        new Position(BinaryPrimitives.ReadInt64LittleEndian(head[24..])),
+        new Position(BinaryPrimitives.ReadInt64LittleEndian(head[32..])),
+        records);
 }

@@ -26,7 +26,7 @@ internal sealed record RecoveredJournal(
 /// batch ever written. It does not when something behind it proves a later sync: another segment, a sync mark, a record further away than a
 /// batch is long; or when it is known to be committed.
 /// </remarks>
-internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet segments, SegmentFiles files)
+internal sealed class JournalRecovery(IDisk disk, string directory, Position begins, SegmentSet segments, SegmentFiles files)
 {
     private readonly List<SystemRecord> _systemRecords = [];
     private readonly List<(string Path, Position First)> _headless = [];
@@ -40,8 +40,8 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
     {
         var found = CheckpointFile.ReadNewest(disk, directory);
         var checkpoint = found?.Head;
-        var start = checkpoint?.Position ?? Position.Zero;
-        _committed = checkpoint?.Committed ?? Position.Zero;
+        var start = checkpoint?.Position ?? begins;
+        _committed = checkpoint?.Committed ?? begins;
         _systemRecords.AddRange(checkpoint?.SystemRecords ?? []);
         disk.Delete(Path.Combine(directory, StoreFileNames.CheckpointBeside));
 
@@ -51,7 +51,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
         RemoveCleaned(checkpoint?.Cleaned ?? Position.Zero);
         if (segments.All is [])
         {
-            segments.Add(files.Create(Position.Zero, 0));
+            segments.Add(files.Create(begins, 0));
         }
 
         var end = cut is var (segment, position) ? FinishCut(segment, position, start) : ScanAll(start);
@@ -105,7 +105,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, SegmentSet s
     {
         var all = segments.All;
         var first = all is [] ? (Position?)null : all[0].First;
-        if ((first is null && start > Position.Zero) || first > needed)
+        if ((first is null && start > begins) || first > needed)
         {
             throw new StoreException(
                 $"{directory} lacks the segment that holds position {needed}"

@@ -132,6 +132,12 @@ internal static class StoreFileNames
     /// <summary>Replication's file in the same directory (FORMAT.md).</summary>
     private const string ReplicaState = "replica.state";
 
+    /// <summary>The mark of a switch to a copy (FORMAT.md, "Copy").</summary>
+    public const string Switch = "copy.switch";
+
+    /// <summary>What is being copied, in the side directory.</summary>
+    public const string CopyState = "copy.state";
+
     /// <summary>What a checkpoint is written as, before it is renamed.</summary>
     public const string CheckpointBeside = "checkpoint.new";
 
@@ -143,7 +149,7 @@ internal static class StoreFileNames
 
     /// <summary>Whether a file of this name is a journal's or a replica's.</summary>
     public static bool IsOurs(string name) =>
-        IsSegment(name) || IsSpare(name) || IsCheckpoint(name) || name == CheckpointBeside || name.StartsWith(ReplicaState, StringComparison.Ordinal);
+        IsSegment(name) || IsSpare(name) || IsCheckpoint(name) || name is CheckpointBeside or Switch or CopyState || name.StartsWith(ReplicaState, StringComparison.Ordinal);
 
     public static bool IsSegment(string name) =>
         name.StartsWith(SegmentPrefix, StringComparison.Ordinal) && name.EndsWith(SegmentSuffix, StringComparison.Ordinal);

@@ -36,7 +36,7 @@ internal sealed class OwnContainers : IAsyncDisposable
         try
         {
             await UserList.Empty.With("admin", "admin", "admin").WriteAsync(containers.Root.Registry);
-            await new BrokerProfile { Name = Broker, Version = FabricCreation.FirstVersion, Kind = "Replicated", Replicas = Names.Length }
+            await new BrokerProfile { Name = Broker, Version = FabricCreation.FirstVersion, Kind = "Replicated", Replicas = Names.Length, Properties = options.Properties }
                 .WriteAsync(containers.Root.Registry);
             foreach (var name in Names)
             {
@@ -101,6 +101,9 @@ internal sealed class OwnContainers : IAsyncDisposable
         await Root.DisposeAsync();
     }
 
+    /// <summary>Where a container's journal lies.</summary>
+    public string JournalOf(string name) => Path.Combine(DirectoryOf(name), "data", Broker);
+
     private string DirectoryOf(string name) => _options.Directory?.Invoke(name) ?? Path.Combine(Root.Data, "own", name);
 }
 
@@ -121,6 +124,9 @@ internal sealed record OwnContainersOptions
 
     /// <summary>Told the process of each container that is started.</summary>
     public Action<string, int>? Started { get; init; }
+
+    /// <summary>Further keys of the broker's profile.</summary>
+    public IReadOnlyDictionary<string, string> Properties { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Its data directory; null for one below the root's.</summary>
     public Func<string, string>? Directory { get; init; }

@@ -28,6 +28,12 @@ internal sealed class ClusterUnderTest
             TailBytes = 1024 * 1024,
             FreeBytesLow = random.Next(2) * 128 * 1024, // without it, a full disk is met by the writes themselves
         };
+        CleansSoon = world.RandomFor("retention").Next(3) == 0;
+        if (CleansSoon)
+        {
+            journal = journal with { SegmentBytes = 64 * 1024, CheckpointBytes = 64 * 1024, RetainedBytesMax = 0 };
+        }
+
         for (var number = 1; number <= 3; number++)
         {
             var host = world.Add($"broker{number}", $"10.0.0.{number}");
@@ -108,6 +114,12 @@ internal sealed class ClusterUnderTest
     /// </summary>
     public bool IsOutOfDate(string? brokerUri) =>
         Brokers.FirstOrDefault(broker => brokerUri?.Contains($"/{broker.Host.Address}:", StringComparison.Ordinal) == true)?.Host.Name != NewestMaster;
+
+    /// <summary>Who is away for a little is too far behind when it is back, and has to copy the journal: nothing is kept for it, and much is sent and consumed meanwhile.</summary>
+    public bool CleansSoon { get; }
+
+    /// <summary>How often a replica was seen to begin a copy of its master's journal.</summary>
+    public int Copies { get; set; }
 
     /// <summary>When the last disk call that hangs ends; healing does not reach it.</summary>
     public TimeSpan HangsUntil { get; set; }

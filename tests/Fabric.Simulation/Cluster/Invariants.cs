@@ -44,7 +44,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         var seen = _seen[number];
         if (!ReferenceEquals(seen.Replica, replica))
         {
-            (seen.Replica, seen.Committed, seen.Verified) = (replica, Position.Zero, Position.Zero);
+            (seen.Replica, seen.Committed, seen.Verified, seen.Copied) = (replica, Position.Zero, Position.Zero, false);
         }
 
         var status = replica.Status;
@@ -65,6 +65,8 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             throw new OracleException($"O6: {name} is {status.Role} of epoch {status.Epoch}, and has promised only {status.Promised} on its disk");
         }
 
+        cluster.Copies += status.IsCopying && !seen.Copied ? 1 : 0;
+        seen.Copied |= status.IsCopying;
         var committed = replica.Journal.Committed;
         if (committed < seen.Committed)
         {
@@ -130,5 +132,6 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         public Replication.Replica? Replica;
         public Position Committed;
         public Position Verified;
+        public bool Copied;
     }
 }

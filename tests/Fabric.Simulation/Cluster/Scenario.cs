@@ -42,7 +42,7 @@ internal sealed class Scenario
     public IReadOnlyList<Fault> Faults => _faults;
 
     /// <summary>What it was about, in a line.</summary>
-    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events");
+    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies");
 
     public async Task RunAsync()
     {
@@ -98,6 +98,11 @@ internal sealed class Scenario
         {
             var queue = random.Next(3) == 0 ? Second : First;
             _cluster.Add(new Consumer(NewHost($"consumer{i}"), _cluster, _history, queue, TimeSpan.FromMilliseconds(random.Next(200))));
+        }
+
+        foreach (var queue in _cluster.CleansSoon ? new[] { First, Second } : [])
+        {
+            _cluster.Add(new Consumer(NewHost($"consumer of {queue}"), _cluster, _history, queue, TimeSpan.Zero));
         }
 
         if (random.Next(2) == 0)

@@ -118,7 +118,7 @@ internal sealed class Producer(Host host, ClusterUnderTest cluster, History hist
 
     private async Task SendAsync(FabricProducer producer, MessageIdentity message)
     {
-        var body = Bodies.Make(message, Random);
+        var body = Bodies.Make(message, Random, Cluster.CleansSoon);
         History.SendAttempted(message, queue, BodyHash.Of(body), World.Now);
         await producer.SendAsync(body);
         History.SendConfirmed(message, World.Now);
@@ -199,7 +199,7 @@ internal sealed class Mover(Host host, ClusterUnderTest cluster, History history
 
     private async Task MoveAsync(FabricClient fabric, Delivery<string> delivery, MessageIdentity taken, MessageIdentity sent, string id)
     {
-        var body = Bodies.Make(sent, Random);
+        var body = Bodies.Make(sent, Random, Cluster.CleansSoon);
         var isAsked = false;
         try
         {
@@ -240,9 +240,9 @@ internal sealed class Mover(Host host, ClusterUnderTest cluster, History history
 /// <summary>Bodies that tell who sent them.</summary>
 internal static class Bodies
 {
-    public static string Make(MessageIdentity message, Random random)
+    public static string Make(MessageIdentity message, Random random, bool isLong)
     {
-        var padding = random.Next(20) == 0 ? random.Next(20_000) : random.Next(600);
+        var padding = isLong || random.Next(20) == 0 ? random.Next(20_000) : random.Next(600);
         return $"{message.Producer} {message.Number} {new string((char)('a' + random.Next(26)), padding)}";
     }
 

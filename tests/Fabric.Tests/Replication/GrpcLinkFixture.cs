@@ -108,7 +108,13 @@ internal abstract class GrpcLinkFixture
         public Task OnFollowAsync(FollowHello hello, ISlaveStream stream, CancellationToken cancellationToken) =>
             OnFollow(hello, stream, cancellationToken);
 
+        public Func<CopyRequest, CancellationToken, IAsyncEnumerable<CopyFrame>> OnCopy { get; set; } =
+            (_, _) => throw new NotSupportedException();
+
         public IAsyncEnumerable<JournalChunk> OnFetchAsync(FetchRequest request, CancellationToken cancellationToken) =>
             OnFetch(request, cancellationToken);
+
+        public IAsyncEnumerable<CopyFrame> OnCopyAsync(CopyRequest request, CancellationToken cancellationToken) =>
+            OnCopy(request, cancellationToken);
     }
 }

@@ -16,9 +16,10 @@ internal sealed class GrpcLinkFollowTests : GrpcLinkFixture
         FollowFrame[] frames =
         [
             Frame(FollowFrameKind.Accepted) with { Master = Master, Position = new Position(5_200_000_000) },
+            Frame(FollowFrameKind.Accepted) with { Master = Master, Position = new Position(5_200_000_000), Copies = true },
             Frame(FollowFrameKind.Heartbeat),
             Frame(FollowFrameKind.HandOver),
-            Frame(FollowFrameKind.Refused) with { Refusal = FollowRefusal.TooFarBehind, Reason = "zu weit zurück" },
+            Frame(FollowFrameKind.Refused) with { Refusal = FollowRefusal.NotMember, Reason = "zu weit zurück" },
         ];
         Peer.OnFollow = async (hello, stream, token) =>
         {

@@ -16,6 +16,9 @@ internal sealed class MemoryNetwork
     private readonly Dictionary<string, MemoryLink> _links = [];
     private readonly Dictionary<string, TaskCompletionSource> _paused = [];
 
+    /// <summary>Sees each frame of a copy before its receiver; may change it, and may throw.</summary>
+    public Func<CopyFrame, CopyFrame> OnCopyFrame { get; set; } = static frame => frame;
+
     public IReplicaLink Create(string address) => new MemoryLink(this, address);
 
     public void Cut(string address)
@@ -152,6 +155,23 @@ internal sealed class MemoryNetwork
             {
                 await network.PassAsync(address, to, cancellationToken);
                 yield return chunk;
+            }
+        }
+
+        public async IAsyncEnumerable<CopyFrame> CopyAsync(
+            string to, CopyRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            var (link, peer) = network.Find(to);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, link.Down.Token, Down.Token);
+            await foreach (var frame in peer.OnCopyAsync(request, either.Token))
+            {
+                await network.PassAsync(address, to, either.Token);
+                if (either.IsCancellationRequested)
+                {
+                    throw new ReplicaLinkException("the link is cut", refused: false);
+                }
+
+                yield return network.OnCopyFrame(frame with { Bytes = new ReadOnlySequence<byte>(frame.Bytes.ToArray()) });
             }
         }
 

@@ -158,37 +158,6 @@ internal sealed class ReplicaFaultTests
     }
 
     [Test]
-    public async Task A_slave_too_far_behind_says_so_and_harms_nobody()
-    {
-        await using var group = await ReplicaGroup.StartAsync(options => options with
-        {
-            Journal = options.Journal with { SegmentBytes = 64 * 1024, CheckpointBytes = 64 * 1024, RetainedBytesMax = 0 },
-        });
-        var master = await group.SettledMasterAsync();
-        var late = group.Others(master).First();
-        await group.CrashAsync(late);
-        var count = 0;
-        while (!group.Nodes.TrueForAll(node => node.Replica.Journal.First > Position.Zero))
-        {
-            Assert.That(count, Is.LessThan(100_000), "old segments go");
-            for (var i = 0; i < 200; i++)
-            {
-                master.Append(count++, 300);
-            }
-
-            await group.EventuallyAsync(() => group.Nodes.TrueForAll(node => node.Applied.Count == count), "two go on");
-        }
-
-        var epoch = master.Replica.Status.Epoch;
-        late = await group.StartAsync(late.Container);
-        var failure = Assert.ThrowsAsync<StoreException>(() => late.Replica.Completion.WaitAsync(TimeSpan.FromSeconds(20)));
-        Assert.That(failure!.Message, Does.Contain("the oldest byte here is"));
-        master.Append(count++);
-        await group.EventuallyAsync(() => group.Others(late).All(node => node.Applied.Count == count), "the others go on");
-        Assert.That((master.IsServing, master.Replica.Status.Epoch), Is.EqualTo((true, epoch)));
-    }
-
-    [Test]
     public async Task A_claimant_with_a_shorter_journal_fetches_the_rest_before_it_leads()
     {
         // The one that ranks second must not lose its patience.

@@ -22,13 +22,18 @@ internal sealed class ReplicaGroup : IAsyncDisposable
 
     public Func<ReplicaOptions, ReplicaOptions> With { get; init; } = static options => options;
 
+    /// <summary>How they reach each other: in memory, unless a test says otherwise.</summary>
+    public Func<IReplicaLink>? NewLink { get; init; }
+
     public IEnumerable<string> Containers => _disks.Keys;
 
     /// <param name="with">Changes the options of all.</param>
     /// <param name="prepare">Puts something on each disk beforehand.</param>
-    public static async Task<ReplicaGroup> StartAsync(Func<ReplicaOptions, ReplicaOptions>? with = null, Func<CrashDisk, Task>? prepare = null)
+    /// <param name="newLink">Makes the link of each life.</param>
+    public static async Task<ReplicaGroup> StartAsync(
+        Func<ReplicaOptions, ReplicaOptions>? with = null, Func<CrashDisk, Task>? prepare = null, Func<IReplicaLink>? newLink = null)
     {
-        var group = new ReplicaGroup { With = with ?? (static options => options) };
+        var group = new ReplicaGroup { With = with ?? (static options => options), NewLink = newLink };
         for (var i = 1; i <= 3; i++)
         {
             var disk = group._disks[$"broker{i}"] = new CrashDisk();
@@ -55,7 +60,7 @@ internal sealed class ReplicaGroup : IAsyncDisposable
                 Journal = new JournalOptions { Directory = "/journal", SegmentBytes = 256 * 1024 },
                 Times = new ReplicaTimes { Lease = TimeSpan.FromSeconds(1), SuspectAfter = TimeSpan.FromSeconds(1) },
             }),
-            Network,
+            LinkOf(node),
             Registry);
         lock (Nodes)
         {
@@ -63,6 +68,20 @@ internal sealed class ReplicaGroup : IAsyncDisposable
         }
 
         return node;
+    }
+
+    /// <summary>Waits until a replica has copied its master's journal, and starts it again with that.</summary>
+    public async Task<ReplicaNode> ReplacedAsync(ReplicaNode node)
+    {
+        var end = await Task.WhenAny(node.Replica.Completion, Task.Delay(Limit));
+        Assert.That(node.Replica.Completion.Exception?.InnerException, Is.InstanceOf<JournalReplacedException>(), () => $"{end.Status}: {Describe(node)}");
+        lock (Nodes)
+        {
+            Nodes.Remove(node);
+        }
+
+        await node.DisposeAsync();
+        return await StartAsync(node.Container);
     }
 
     /// <summary>The process dies; the registry has not noticed yet when <paramref name="lingers"/>.</summary>
@@ -142,6 +161,8 @@ internal sealed class ReplicaGroup : IAsyncDisposable
             await node.DisposeAsync();
         }
     }
+
+    private IReplicaLink LinkOf(ReplicaNode node) => NewLink?.Invoke() ?? Network.Create(node.Address);
 
     private static string Describe(ReplicaNode node)
     {

@@ -42,14 +42,14 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
         }
     }
 
-    public async Task StartAsync(ReplicaOptions options, MemoryNetwork network, MemoryRegistry registry)
+    public async Task StartAsync(ReplicaOptions options, IReplicaLink link, MemoryRegistry registry)
     {
         Coordinator = registry.Create(container);
         Replica = await Replica.StartAsync(
             FabricRuntime.System with { Disk = disk },
             options,
             this,
-            network.Create(Address),
+            link,
             Coordinator,
             this,
             NullLogger.Instance,
@@ -99,7 +99,10 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
         }
     }
 
-    public Position OldestLive(Position applied) => applied;
+    /// <summary>From where on its broker needs the records; null for none.</summary>
+    public Position? Keeps { get; set; }
+
+    public Position OldestLive(Position applied) => Keeps ?? applied;
 
     public async Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken)
     {

@@ -64,7 +64,7 @@ internal sealed class RestoreTests
         await RestoreAsync(master.Disk, disk);
         var copy = new ReplicaNode("broker4", disk);
         var refusal = Assert.ThrowsAsync<StoreException>(() => copy.StartAsync(
-            new ReplicaOptions { Broker = "default", Container = "broker4", Journal = new JournalOptions { Directory = Home } }, group.Network, group.Registry));
+            new ReplicaOptions { Broker = "default", Container = "broker4", Journal = new JournalOptions { Directory = Home } }, group.Network.Create("broker4:1"), group.Registry));
         Assert.That(refusal!.Message, Does.Contain("is not in the replica set").And.Contain("restored from a backup"));
         master.Append(1);
         await group.AgreedAsync(2);
@@ -80,7 +80,7 @@ internal sealed class RestoreTests
         var disk = Move(master.Disk);
         await new JournalBackup(FabricRuntime.System with { Disk = disk }).CopyBackAsync(Backup, Home);
         var refusal = Assert.ThrowsAsync<StoreException>(() => new ReplicaNode("broker4", disk).StartAsync(
-            new ReplicaOptions { Broker = "default", Container = "broker4", Journal = new JournalOptions { Directory = Home } }, group.Network, group.Registry));
+            new ReplicaOptions { Broker = "default", Container = "broker4", Journal = new JournalOptions { Directory = Home } }, group.Network.Create("broker4:1"), group.Registry));
         Assert.That(refusal!.Message, Does.Contain("no replica.state"));
     }
 

@@ -48,6 +48,13 @@ internal sealed class BrokerConfigurationTests
         Assert.That(Read(("kind", "Replicated"), ("data", data)).Journal.Directory, Is.EqualTo(directory));
 
     [Test]
+    public void The_sizes_of_a_journal_are_read()
+    {
+        var journal = Read(("kind", "Replicated"), ("segment-bytes", "65536"), ("checkpoint-bytes", "131072"), ("retained-bytes", "0")).Journal;
+        Assert.That((journal.SegmentBytes, journal.CheckpointBytes, journal.RetainedBytesMax), Is.EqualTo((65536, 131072, 0)));
+    }
+
+    [Test]
     public void A_stand_alone_broker_has_one_replica() => Assert.That(Read(("kind", "StandAlone")).Replicas, Is.EqualTo(1));
 
     [TestCase("quorum_mem", SyncPolicy.QuorumMem)]
@@ -59,6 +66,9 @@ internal sealed class BrokerConfigurationTests
     [TestCase("replicas", "0", "replicas=0 is not a number from 1 to 9")]
     [TestCase("replicas", "many", "replicas=many is not a number from 1 to 9")]
     [TestCase("openwire-port", "65536", "openwire-port=65536 is not a number from 0 to 65535")]
+    [TestCase("segment-bytes", "1000", "segment-bytes=1000 is not a number of bytes from 65536 to 1073741824")]
+    [TestCase("checkpoint-bytes", "-1", "checkpoint-bytes=-1 is not a number of bytes from 65536")]
+    [TestCase("retained-bytes", "16 GiB", "retained-bytes=16 GiB is not a number of bytes from 0")]
     [TestCase("sync", "quorum", "quorum is not one of")]
     [TestCase("kind", "MasterSlave", "kind=MasterSlave is not supported")]
     [TestCase("broker-name", "a/b", "must be made of")]
