@@ -24,6 +24,12 @@ public interface ICoordinator : IAsyncDisposable
     Task<ReplicaSet> FormAsync(ReplicaId self, Guid origin, CancellationToken cancellationToken) => FormAsync(self, cancellationToken);
 
     /// <summary>
+    /// Shows the replica set that this replica knows to those who have not heard of it, whenever the registry has lost it. Never takes the place of another one. Before
+    /// <see cref="JoinAsync"/>; does not wait.
+    /// </summary>
+    void Know(ReplicaSet set);
+
+    /// <summary>
     /// Joins the election and reports every change of the picture, the loss and return of the connection included. The
     /// callback is quick and is not called concurrently.
     /// </summary>

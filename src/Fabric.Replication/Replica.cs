@@ -131,6 +131,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
             await OpenStoreAsync(stateMachine, cancellationToken);
             var address = await _link.ListenAsync(this, cancellationToken);
             _set = await FindSetAsync(cancellationToken);
+            _coordinator.Know(_set);
             var identity = new ReplicaIdentity(_state.Id, _options.Container, address, _options.Weight);
             _core = new ReplicaCore(identity, _set, _state.Promised, new ReplicaLog(_journal), _options.Times);
             _registryWriter = new RegistryWriter(_runtime, _coordinator, _logger, _stopping.Token);

@@ -27,6 +27,7 @@ public sealed partial class BrokerElection : IAsyncDisposable
     private int _disposed;
     private Action<ElectionView>? _changed;
     private volatile ElectionView _view = ElectionView.None;
+    private volatile ReplicaSetRecord? _known;
 
     /// <param name="registry">Where the election is held.</param>
     /// <param name="options">Which replica of which broker.</param>
@@ -42,6 +43,12 @@ public sealed partial class BrokerElection : IAsyncDisposable
 
     /// <summary>The picture of the moment.</summary>
     public ElectionView View => _view;
+
+    /// <summary>
+    /// Makes the replica set known that this replica has from its disk: whenever the registry has none, because it was wiped or set back, it is written there, so that those who have not heard of
+    /// it yet do not wait for ever. One that is there already, of whatever content, is left as it is. Before <see cref="Join"/>.
+    /// </summary>
+    public void Know(ReplicaSetRecord set) => _known = set;
 
     /// <summary>
     /// Begins to watch. Returns at once, also while the registry is away.
@@ -156,8 +163,10 @@ public sealed partial class BrokerElection : IAsyncDisposable
     {
         _reader.BeginPass();
         var listing = SequentialZnodes.ListAsync(_reader, _electionPath, cancellationToken);
+        var showing = ShowSetAsync(cancellationToken);
         var epoch = await _reader.GetAsync(_epochPath, cancellationToken);
         var znodes = await listing;
+        await showing;
         if (epoch is null)
         {
             await _registry.TryCreateAsync(_epochPath, ElectionJson.Write(EpochClaim.None), cancellationToken);
@@ -167,6 +176,20 @@ public sealed partial class BrokerElection : IAsyncDisposable
 
         CheckCandidate(znodes);
         Report(new ElectionView(true, ElectionJson.ReadClaim(epoch.Data, _epochPath), epoch.Stat.Version, [.. Candidates(znodes)]));
+    }
+
+    private async Task ShowSetAsync(CancellationToken cancellationToken)
+    {
+        if (_known is not { } set)
+        {
+            return;
+        }
+
+        var path = ZnodePaths.BrokerReplicas(_options.Group, _options.Broker);
+        if (await _reader.GetAsync(path, cancellationToken) is null && await _registry.TryCreateAsync(path, ElectionJson.Write(set), cancellationToken))
+        {
+            _registry.Logger.LogInformation("The registry had lost the replica set of {Broker}; it is there again", _options.Broker);
+        }
     }
 
     private IEnumerable<PublishedCandidateRecord> Candidates(IReadOnlyList<SequentialZnode> znodes)

@@ -19,6 +19,9 @@ internal sealed class RegistryCoordinator(BrokerElection election) : ICoordinato
         return new ReplicaSet(record.StoreId, record.Members.Select(member => new ReplicaMember(new ReplicaId(member.Replica), member.Container)));
     }
 
+    public void Know(ReplicaSet set) => election.Know(new ReplicaSetRecord(
+        set.StoreId, [.. set.Members.Select(member => new ReplicaMemberRecord(member.Id.Value, member.Container))]));
+
     public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
     {
         election.Join(view => changed(ViewOf(view)));

@@ -19,6 +19,11 @@ internal sealed class SoloCoordinator(string container) : ICoordinator
     public Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken) =>
         Task.FromResult(new ReplicaSet(Guid.NewGuid(), [new ReplicaMember(self, container)]));
 
+    public void Know(ReplicaSet set)
+    {
+        // There is nobody who could wait for it.
+    }
+
     public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
     {
         lock (_gate)

@@ -181,6 +181,32 @@ internal abstract class ElectionTests : RegistryFixture
     }
 
     [Test]
+    public async Task A_replica_that_knows_the_set_shows_it_to_those_who_wait_and_overwrites_no_other()
+    {
+        var known = new ReplicaSetRecord(
+            Guid.NewGuid(), [.. Enumerable.Range(1, 3).Select(i => new ReplicaMemberRecord(Guid.NewGuid(), $"broker{i}")).OrderBy(member => member.Replica)]);
+        var waiting = Create(await ConnectAsync(), "broker2").FormAsync(known.Members[1].Replica, CancellationToken.None);
+        await EventuallyAsync(
+            async () => (await Observer.TryGetChildrenAsync(ZnodePaths.BrokerForming(Group, Broker)))?.Count == 1, "one waits for the others");
+        var knowing = Create(await ConnectAsync(), "broker1");
+        knowing.Know(known);
+        knowing.Join(_ => { });
+        Assert.That(await waiting.WaitAsync(Limit), Is.EqualTo(known));
+
+        // Another set, formed in a registry that was wiped, stays.
+        var other = Create(await ConnectAsync(), "broker3");
+        other.Know(known with { StoreId = Guid.NewGuid() });
+        var joined = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        other.Join(_ => joined.TrySetResult());
+        await joined.Task.WaitAsync(Limit);
+        Assert.That(await BrokerElection.ReadReplicaSetAsync(Observer, Group, Broker), Is.EqualTo(known));
+
+        // One that vanishes is there again: its deletion is seen.
+        await Observer.TryDeleteAsync(ZnodePaths.BrokerReplicas(Group, Broker), -1, CancellationToken.None);
+        await EventuallyAsync(async () => await BrokerElection.ReadReplicaSetAsync(Observer, Group, Broker) is not null, "it is there again");
+    }
+
+    [Test]
     public async Task A_replica_set_is_formed_once_when_enough_are_there()
     {
         var replicas = new List<(BrokerElection Election, Guid Id)>();

@@ -158,12 +158,6 @@ internal sealed class ClusterUnderTest
         }
     }
 
-    /// <summary>
-    /// Whether every replica knows the set. A registry that loses everything before that leaves those who do not know it waiting for those who do: a broker that
-    /// is only being formed is to be formed anew then.
-    /// </summary>
-    public bool IsFormed => Brokers.All(broker => broker.HasTakenPart);
-
     public void EnsureRegistryRuns()
     {
         if (!Registry.Host.IsRunning)

@@ -32,7 +32,6 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         {
             if (cluster.Brokers[number].Running is { } running)
             {
-                cluster.Brokers[number].HasTakenPart = true;
                 CheckOne(number, running.Replica);
             }
         }

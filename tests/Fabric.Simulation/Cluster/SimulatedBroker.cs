@@ -25,9 +25,6 @@ internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOption
     /// <summary>Whether only a new start of the process can help.</summary>
     public bool IsOutOfOrder => _runner is { IsOver: true };
 
-    /// <summary>Whether it has ever taken part, which it does once it has found its replica set.</summary>
-    public bool HasTakenPart { get; set; }
-
     /// <summary>Whether its container is to run.</summary>
     public bool IsWanted { get; private set; }
 

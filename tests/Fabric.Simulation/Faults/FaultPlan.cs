@@ -157,7 +157,7 @@ internal static class FaultPlan
             all => copy = all.Registry.Host.Disk.Copy(),
             all =>
             {
-                if (copy is not null && all.IsFormed)
+                if (copy is not null)
                 {
                     all.StopRegistry(losesPower: false);
                     all.Registry.Host.Disk.PutBack(copy);
@@ -174,11 +174,8 @@ internal static class FaultPlan
         "the registry loses everything, and begins anew",
         all =>
         {
-            if (all.IsFormed)
-            {
-                all.StopRegistry(losesPower: false);
-                all.Registry.Host.Disk.Wipe();
-            }
+            all.StopRegistry(losesPower: false);
+            all.Registry.Host.Disk.Wipe();
         },
         all => all.EnsureRegistryRuns());
 

@@ -92,6 +92,8 @@ internal sealed class MemoryRegistry(int expected)
             return registry._formed.Task.WaitAsync(cancellationToken);
         }
 
+        public void Know(ReplicaSet set) => registry._formed.TrySetResult(set);
+
         public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
         {
             lock (registry._gate)
