@@ -255,6 +255,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
     {
         var last = segments.All[^1];
         segments.Pin(last);
+        SegmentFiles.WriteHeader(last, cut: null); // it may have come with that batch
         WriteAgain(last, Position.Max(lastBatch, last.First), end);
         SegmentFiles.WriteMark(last, new SyncMark(end, end, Position.Min(_committed, end), Closed: false));
         last.File!.Sync();

@@ -157,7 +157,8 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
 
     public void SyncDirectory() => disk.SyncDirectory(directory);
 
-    private static void WriteHeader(Segment segment, Position? cut)
+    /// <summary>Writes what the file is; not synced.</summary>
+    public static void WriteHeader(Segment segment, Position? cut)
     {
         Span<byte> page = stackalloc byte[SegmentHeader.Bytes];
         new SegmentHeader(segment.First, segment.Capacity, cut).Write(page);
