@@ -16,9 +16,9 @@ internal static class Orders
             }
 
             var message = index.StoryOf(item.Message);
-            if (message.FirstDelivery != i || !message.IsSendConfirmed)
+            if (message.FirstDelivery != i || !message.IsSendConfirmed || message.LastLateDelivery >= 0)
             {
-                continue;
+                continue; // who got it late from a master that was none may have given it back
             }
 
             var key = (item.Queue!, item.Message.Producer);

@@ -152,6 +152,7 @@ internal sealed class HistoryCheckerTests
         new Story().Sent(0, "t").Committed("t").Late(0).Acks(0).IsRight();
         new Story().Sent(0).Seen(0).Acks(0, "t").Sent(1, "t").Aborted("t").Late(0).Acks(0, "u").Committed("u").IsRight();
         new Story().Late(7).Violates(Oracle.Phantom);
+        new Story().Sent(0).Sent(1).Late(0).Seen(1, redelivered: true).Acked(1).Seen(0, redelivered: true).Acked(0).IsRight();
     }
 
     [Test]
