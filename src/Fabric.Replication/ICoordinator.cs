@@ -55,6 +55,12 @@ public sealed record SlaveState(string Container, bool InSync, long? LagBytes);
 /// <summary>The broker, as replication sees it. Calls come one after the other.</summary>
 public interface IBrokerHost
 {
+    /// <summary>
+    /// This replica claims: clients may connect already, and wait for <see cref="ServeAsync"/>; <see cref="StopServingAsync"/> sends them away when nothing comes of it. A client that finds
+    /// nobody waits longer after each attempt, and would look up only some time after the connectors are open. Quick; does not throw.
+    /// </summary>
+    void Prepare();
+
     /// <summary>This replica is master and everything up to its Epoch record is applied: open connectors, publish services. When it throws,
     /// another replica is let lead, and this one may be asked again later.</summary>
     /// <param name="epoch">The epoch that is led.</param>

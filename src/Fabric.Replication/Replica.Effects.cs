@@ -14,6 +14,7 @@ public sealed partial class Replica
     private readonly Dictionary<long, TaskCompletionSource<Admission>> _hellos = [];
     private readonly List<Task> _steps = [];
     private CancellationTokenSource? _serving;
+    private bool _isPrepared; // clients may be waiting for the connectors to open
     private Task _service = Task.CompletedTask;
 
     /// <summary>What became of a slave's hello.</summary>
@@ -113,6 +114,10 @@ public sealed partial class Replica
                     Refusal = refuse.Refusal,
                     Reason = refuse.Reason,
                 }));
+                break;
+            case ReplicaEffect.PrepareServing:
+                _isPrepared = true;
+                _host.Prepare();
                 break;
             case ReplicaEffect.Serve serve:
                 StartServing(serve.Epoch);
@@ -297,15 +302,19 @@ public sealed partial class Replica
 
     private async Task StopServingAsync(string reason, bool handsOver)
     {
-        if (_serving is not { } serving)
+        if (_serving is { } serving)
+        {
+            _serving = null;
+            await serving.CancelAsync();
+            await _service;
+            serving.Dispose();
+        }
+        else if (!_isPrepared)
         {
             return;
         }
 
-        _serving = null;
-        await serving.CancelAsync();
-        await _service;
-        serving.Dispose();
+        _isPrepared = false;
         try
         {
             await _host.StopServingAsync(reason, handsOver).WaitAsync(_options.Times.DiskStallLimit, _runtime.Time);

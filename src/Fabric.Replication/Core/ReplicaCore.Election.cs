@@ -176,6 +176,7 @@ public sealed partial class ReplicaCore
     {
         LeaveRole(now, "claiming");
         Become(ReplicaRole.Claiming, epoch, now);
+        _effects.Add(new ReplicaEffect.PrepareServing());
         _effects.Add(new ReplicaEffect.ClaimEpoch(epoch, _view.EpochVersion));
     }
 

@@ -163,7 +163,14 @@ public sealed partial class ReplicaCore
     {
         switch (Role)
         {
-            case ReplicaRole.Slave or ReplicaRole.Promised or ReplicaRole.Electing or ReplicaRole.Candidate:
+            case ReplicaRole.Slave or ReplicaRole.Promised or ReplicaRole.Electing:
+                _effects.Add(new ReplicaEffect.StopFollowing());
+                break;
+            case ReplicaRole.Claiming:
+                _effects.Add(new ReplicaEffect.StopServing(reason));
+                break;
+            case ReplicaRole.Candidate:
+                _effects.Add(new ReplicaEffect.StopServing(reason));
                 _effects.Add(new ReplicaEffect.StopFollowing());
                 break;
             case ReplicaRole.Starting or ReplicaRole.Master or ReplicaRole.Resigning:

@@ -63,6 +63,9 @@ public abstract record ReplicaEffect
     /// <summary>Answer a slave: no.</summary>
     public sealed record RefuseSlave(long Token, FollowRefusal Refusal, string Reason, Epoch Promised) : ReplicaEffect;
 
+    /// <summary>Let clients connect and wait: with some luck this replica leads in a moment. Nothing is answered yet.</summary>
+    public sealed record PrepareServing : ReplicaEffect;
+
     /// <summary>Starts opening connectors. No answer.</summary>
     public sealed record Serve(Epoch Epoch) : ReplicaEffect;
 

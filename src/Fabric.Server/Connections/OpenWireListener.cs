@@ -46,14 +46,15 @@ public sealed class OpenWireListener : IAsyncDisposable
         }
     }
 
-    /// <summary>Binds the port and accepts from now on. The broker must be serving.</summary>
-    /// <exception cref="IOException">The address is in use or not ours; the message says which.</exception>
+    /// <summary>Accepts from now on. The broker must be serving.</summary>
+    /// <param name="runtime">Where it lives.</param>
+    /// <param name="options">Of the connector.</param>
+    /// <param name="broker">What clients speak to.</param>
+    /// <param name="logger">Told about clients that are turned away.</param>
+    /// <param name="listener">The bound port; taken over. Clients may be waiting at it.</param>
     public static OpenWireListener Start(
-        FabricRuntime runtime, OpenWireOptions options, MessageBroker broker, ILogger logger)
-    {
-        var listener = runtime.Network.Listen(options.Host, options.Port);
-        return new OpenWireListener(runtime, listener, new OpenWireServices(runtime, options, broker, logger), logger);
-    }
+        FabricRuntime runtime, OpenWireOptions options, MessageBroker broker, ILogger logger, INetworkListener listener) =>
+        new(runtime, listener, new OpenWireServices(runtime, options, broker, logger), logger);
 
     /// <summary>Closes the port; who is connected stays.</summary>
     public ValueTask StopAcceptingAsync() => _listener.DisposeAsync();

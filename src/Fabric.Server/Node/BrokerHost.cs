@@ -1,6 +1,7 @@
 using Fabric.Broker;
 using Fabric.Replication;
 using Fabric.Runtime;
+using Fabric.Runtime.Network;
 using Fabric.Server.Connections;
 using Fabric.Store.Journal;
 using Microsoft.Extensions.Logging;
@@ -37,6 +38,7 @@ internal sealed class BrokerHost(
     private static readonly TimeSpan SuccessorLimit = TimeSpan.FromSeconds(1);
 
     private readonly TaskCompletionSource<IJournal> _journal = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private INetworkListener? _door; // bound, nobody is let in; touched by the replica's calls only, one at a time
     private volatile OpenWireListener? _listener;
     private volatile string? _service;
     private Task _cutting = Task.CompletedTask;
@@ -54,6 +56,19 @@ internal sealed class BrokerHost(
     public void Use(IJournal journal) => _journal.TrySetResult(journal);
 
     /// <inheritdoc/>
+    public void Prepare()
+    {
+        try
+        {
+            _door ??= runtime.Network.Listen(openWire.Host, openWire.Port);
+        }
+        catch (IOException exception)
+        {
+            logger.LogDebug("The port of {Broker} is not open yet: {Reason}", openWire.BrokerName, exception.Message); // to serve will be tried all the same
+        }
+    }
+
+    /// <inheritdoc/>
     public async Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken)
     {
         var journal = await _journal.Task.WaitAsync(cancellationToken);
@@ -61,8 +76,8 @@ internal sealed class BrokerHost(
         broker.StartServing(journal, epoch, epochStart);
         try
         {
-            _listener = OpenWireListener.Start(runtime, openWire, broker, logger);
-            Failure = null;
+            _listener = OpenWireListener.Start(runtime, openWire, broker, logger, _door ?? runtime.Network.Listen(openWire.Host, openWire.Port));
+            (_door, Failure) = (null, null);
         }
         catch (IOException exception)
         {
@@ -82,6 +97,13 @@ internal sealed class BrokerHost(
     /// <inheritdoc/>
     public async Task StopServingAsync(string reason, bool handsOver)
     {
+        if (_door is { } door)
+        {
+            _door = null;
+            await door.DisposeAsync();
+            return;
+        }
+
         _service = null;
         var withdrawing = WithdrawAsync();
         if (!handsOver)

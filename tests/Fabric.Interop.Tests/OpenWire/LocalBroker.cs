@@ -42,9 +42,10 @@ internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
         local._broker.StartServing(journal, new Epoch(1), first.Position);
         local._listener = OpenWireListener.Start(
             FabricRuntime.System,
-            new OpenWireOptions { Port = 0, BrokerId = "ID:fabric-local", BrokerName = "local" },
+            new OpenWireOptions { BrokerId = "ID:fabric-local", BrokerName = "local" },
             local._broker,
-            NullLogger.Instance);
+            NullLogger.Instance,
+            FabricRuntime.System.Network.Listen("127.0.0.1", 0));
         return local;
     }
 

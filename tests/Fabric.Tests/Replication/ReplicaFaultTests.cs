@@ -65,6 +65,29 @@ internal sealed class ReplicaFaultTests
     }
 
     [Test]
+    public async Task A_claimant_lets_clients_wait_and_sends_them_away_when_it_gets_no_promises()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        foreach (var slave in group.Others(master))
+        {
+            group.Network.Pause(slave.Address);
+        }
+
+        await group.CrashAsync(master);
+        await group.EventuallyAsync(() => group.Nodes.Exists(node => node.LetsClientsWait), "one claims");
+        await group.EventuallyAsync(() => group.Nodes.Exists(node => node.SentAway > 0), "its claim comes to nothing");
+        Assert.That(group.Nodes.Exists(node => node.IsServing), Is.False);
+        foreach (var node in group.Nodes)
+        {
+            group.Network.Resume(node.Address);
+        }
+
+        var next = await group.MasterAsync();
+        Assert.That(next.LetsClientsWait, Is.False, "they are let in");
+    }
+
+    [Test]
     public async Task A_master_that_stood_still_confirms_nothing_when_it_wakes_up()
     {
         await using var group = await ReplicaGroup.StartAsync();

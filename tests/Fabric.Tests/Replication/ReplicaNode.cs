@@ -28,6 +28,12 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
 
     public bool IsServing { get; private set; }
 
+    /// <summary>Whether clients may connect and wait.</summary>
+    public bool LetsClientsWait { get; private set; }
+
+    /// <summary>How often clients that waited were sent away.</summary>
+    public int SentAway { get; private set; }
+
     /// <summary>What happens while it opens its connectors.</summary>
     public Func<CancellationToken, Task>? OnServe { get; set; }
 
@@ -104,6 +110,8 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
 
     public Position OldestLive(Position applied) => Keeps ?? applied;
 
+    public void Prepare() => LetsClientsWait = true;
+
     public async Task ServeAsync(Epoch epoch, Position epochStart, CancellationToken cancellationToken)
     {
         if (OnServe is { } serve)
@@ -111,12 +119,13 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
             await serve(cancellationToken);
         }
 
-        IsServing = true;
+        (IsServing, LetsClientsWait) = (true, false);
     }
 
     public Task StopServingAsync(string reason, bool handsOver)
     {
-        IsServing = false;
+        SentAway += LetsClientsWait ? 1 : 0;
+        (IsServing, LetsClientsWait) = (false, false);
         return Task.CompletedTask;
     }
 
