@@ -27,8 +27,11 @@ public sealed record ReplicaOptions
     /// <summary>How often an idle master speaks. Default 100 ms: dozens of chances before a slave gives it up.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Largest batch sent to a slave, in bytes. Default 256 KiB, beyond which larger frames gain nothing.</summary>
-    public int BatchBytesMax { get; init; } = 256 * 1024;
+    /// <summary>256 KiB, beyond which larger frames gain nothing.</summary>
+    public const int DefaultBatchBytesMax = 256 * 1024;
+
+    /// <summary>Largest batch sent to a slave, in bytes; at least 1.</summary>
+    public int BatchBytesMax { get; init; } = DefaultBatchBytesMax;
 }
 
 /// <summary>What a replica is doing, for people and for health checks.</summary>

@@ -28,6 +28,9 @@ internal sealed record BrokerConfiguration
     /// <summary>Of this replica's journal; no other replica of the machine has its directory.</summary>
     public required JournalOptions Journal { get; init; }
 
+    /// <summary>Largest batch that is sent to a slave, in bytes.</summary>
+    public int BatchBytesMax { get; init; } = ReplicaOptions.DefaultBatchBytesMax;
+
     /// <summary>How many replicas the broker has, 1 to <see cref="ReplicaSet.MembersMax"/>.</summary>
     public required int Replicas { get; init; }
 
@@ -153,6 +156,6 @@ internal sealed record BrokerConfiguration
     private static NodeException Wrong(string pid, string what) => new(ExitCode.BadConfiguration, $"{pid}: {what}", "fabric profile-display");
 
     private static object Key(BrokerConfiguration configuration) => (
-        configuration.Broker, configuration.Group, configuration.Journal, configuration.Replicas, configuration.Sync,
+        configuration.Broker, configuration.Group, configuration.Journal, configuration.BatchBytesMax, configuration.Replicas, configuration.Sync,
         configuration.Weight, configuration.OpenWirePort, string.Join(' ', configuration.UnknownConnectors));
 }

@@ -86,6 +86,7 @@ internal sealed class RunningReplica : IAsyncDisposable
             Journal = configuration.Journal,
             Weight = configuration.Weight,
             Sync = configuration.Sync,
+            BatchBytesMax = configuration.BatchBytesMax,
         };
         try
         {

@@ -9,8 +9,12 @@ namespace Fabric.Simulation.Cluster;
 /// <summary>The registry, three brokers and their clients: what faults are done to, and what they are healed by.</summary>
 internal sealed class ClusterUnderTest
 {
+    /// <summary>Where each broker has its journal.</summary>
+    public const string JournalDirectory = "/data/default";
+
     private readonly List<SimulatedClient> _clients = [];
     private readonly List<(Moment Moment, Action Action)> _awaited = [];
+    private int _actor;
 
     public ClusterUnderTest(World world)
     {
@@ -22,7 +26,7 @@ internal sealed class ClusterUnderTest
         wires.Jitter = TimeSpan.FromMicroseconds(random.Next(3) switch { 0 => 50, 1 => 500, _ => 20_000 });
         var journal = new JournalOptions
         {
-            Directory = "/data/default",
+            Directory = JournalDirectory,
             SegmentBytes = 64 * 1024 << random.Next(3),
             CheckpointBytes = 64 * 1024 << (random.Next(3) * 2),
             TailBytes = 1024 * 1024,
@@ -34,12 +38,15 @@ internal sealed class ClusterUnderTest
             journal = journal with { SegmentBytes = 64 * 1024, CheckpointBytes = 64 * 1024, RetainedBytesMax = 0 };
         }
 
+        var batchBytesMax = random.Next(3) switch { 0 => 700, 1 => 7000, _ => 256 * 1024 };
         for (var number = 1; number <= 3; number++)
         {
             var host = world.Add($"broker{number}", $"10.0.0.{number}");
             host.ClockRate = 1 + ((random.NextDouble() - 0.5) * (random.Next(4) == 0 ? 0.1 : 0.001));
             host.WallOffset = random.Next(3) == 0 ? TimeSpan.FromMinutes(random.Next(-90, 90)) : TimeSpan.Zero;
-            Brokers.Add(new SimulatedBroker(host, Registry.ConnectString, journal));
+            var broker = new SimulatedBroker(host, Registry.ConnectString, journal, batchBytesMax);
+            host.Disk.Syncing = path => OnSync(path, broker);
+            Brokers.Add(broker);
         }
     }
 
@@ -80,9 +87,22 @@ internal sealed class ClusterUnderTest
             field = value;
             if (isNew)
             {
-                Come(Moment.NewMaster);
+                Come(Moment.NewMaster, Brokers.Find(broker => broker.Host.Name == value));
             }
         }
+    }
+
+    /// <summary>The number of a broker.</summary>
+    public int Find(Victim victim)
+    {
+        var master = Math.Max(0, Brokers.FindIndex(broker => broker.Host.Name == NewestMaster));
+        return victim.Part switch
+        {
+            Part.Master => master,
+            Part.Actor => _actor,
+            Part.Slave => (master + 1 + (victim.Number % 2)) % Brokers.Count,
+            _ => victim.Number,
+        };
     }
 
     /// <summary>Does something when a moment comes.</summary>
@@ -99,8 +119,15 @@ internal sealed class ClusterUnderTest
     }
 
     /// <summary>A moment has come.</summary>
-    public void Come(Moment moment)
+    /// <param name="moment">Which.</param>
+    /// <param name="actor">Whom it is about, if that is a broker.</param>
+    public void Come(Moment moment, SimulatedBroker? actor = null)
     {
+        if (actor is not null)
+        {
+            _actor = Brokers.IndexOf(actor);
+        }
+
         foreach (var (_, action) in _awaited.Where(awaited => awaited.Moment == moment).ToList())
         {
             World.After(TimeSpan.Zero, World.Control, action);
@@ -120,6 +147,9 @@ internal sealed class ClusterUnderTest
 
     /// <summary>How often a replica was seen to begin a copy of its master's journal.</summary>
     public int Copies { get; set; }
+
+    /// <summary>Whether the registry has lost something that it had acknowledged.</summary>
+    public bool RegistryHasForgotten { get; set; }
 
     /// <summary>When the last disk call that hangs ends; healing does not reach it.</summary>
     public TimeSpan HangsUntil { get; set; }
@@ -225,6 +255,14 @@ internal sealed class ClusterUnderTest
                 (slave.Attached && slave.Durable >= status.Committed) || Brokers.Any(broker => broker.Host.Name == slave.Member.Container && broker.Host.Disk.IsRotten))
             ? null
             : $"not all slaves are in sync: {string.Join(", ", status.Slaves)}, committed {status.Committed}";
+    }
+
+    private void OnSync(string path, SimulatedBroker broker)
+    {
+        if (path.EndsWith(".seg", StringComparison.Ordinal))
+        {
+            Come(Moment.Sync, broker);
+        }
     }
 
     /// <summary>Ends what is wrong everywhere.</summary>

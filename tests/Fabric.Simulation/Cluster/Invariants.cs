@@ -1,16 +1,21 @@
+using Fabric.Replication;
 using Fabric.Replication.Core;
 using Fabric.Simulation.Kernel;
 using Fabric.Store.Journal;
 
 namespace Fabric.Simulation.Cluster;
 
-/// <summary>What must hold at every step, whatever goes wrong (O5, O6, O7).</summary>
+/// <summary>What must hold at every step, whatever goes wrong (O5, O6, O7), in the brokers' own words and on their disks.</summary>
 internal sealed class Invariants(World world, ClusterUnderTest cluster)
 {
+    private const int Majority = 2;
+
     /// <summary>Steps between two looks: a state that must not be lasts longer than a few of them.</summary>
     private const int Interval = 16;
 
     private readonly SortedDictionary<Epoch, string> _masters = [];
+    private readonly SortedDictionary<Epoch, string> _claimants = [];
+    private readonly Platters _platters = new(cluster.Brokers, ClusterUnderTest.JournalDirectory);
     private readonly Seen[] _seen = [.. cluster.Brokers.Select(_ => new Seen())];
     private readonly byte[] _buffer = new byte[64 * 1024];
     private byte[] _canon = new byte[1024 * 1024];
@@ -37,21 +42,28 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         }
     }
 
-    private void CheckOne(int number, Replication.Replica replica)
+    private void CheckOne(int number, Replica replica)
     {
         var name = cluster.Brokers[number].Host.Name;
         var seen = _seen[number];
         if (!ReferenceEquals(seen.Replica, replica))
         {
-            (seen.Replica, seen.Committed, seen.Verified, seen.Copied) = (replica, Position.Zero, Position.Zero, false);
+            (seen.Replica, seen.Committed, seen.Verified, seen.Promised, seen.Copied) = (replica, Position.Zero, Position.Zero, Epoch.None, false);
         }
 
         var status = replica.Status;
+        CheckHeld(number, replica.Journal);
+        CheckClaims(name, status);
         if (status.Role is ReplicaRole.Starting or ReplicaRole.Master or ReplicaRole.Resigning)
         {
             if (_masters.TryGetValue(status.Epoch, out var master) && master != name)
             {
                 throw new OracleException($"O6: epoch {status.Epoch} is led by {master} and by {name}");
+            }
+
+            if (master is null && _platters.CountPromises(status.Epoch) < Majority)
+            {
+                throw new OracleException($"O6: {name} leads epoch {status.Epoch}, which no majority has promised on disk");
             }
 
             _masters[status.Epoch] = name;
@@ -66,10 +78,27 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
 
         cluster.Copies += status.IsCopying && !seen.Copied ? 1 : 0;
         seen.Copied |= status.IsCopying;
+        if (status.Role is ReplicaRole.Slave or ReplicaRole.Starting or ReplicaRole.Master
+            && status.Epoch < seen.Promised && replica.Journal.End > seen.End)
+        {
+            throw new OracleException($"O6: {name} is {status.Role} of epoch {status.Epoch} and takes records, but has promised {seen.Promised}");
+        }
+
+        (seen.Promised, seen.End) = (status.Promised, replica.Journal.End);
         var committed = replica.Journal.Committed;
         if (committed < seen.Committed)
         {
             throw new OracleException($"O7: {name} knew {seen.Committed} as committed and now {committed}");
+        }
+
+        if (committed > seen.Committed && status.Role is ReplicaRole.Starting or ReplicaRole.Master && committed <= StartOf(status.Epoch, replica.Journal))
+        {
+            throw new OracleException($"O7: {name} leads epoch {status.Epoch}, and has committed {committed} before any record of that epoch");
+        }
+
+        if (replica.Journal.Applied > committed)
+        {
+            throw new OracleException($"O5: {name} has applied {replica.Journal.Applied}, and committed only {committed}");
         }
 
         seen.Committed = committed;
@@ -79,6 +108,49 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         }
 
         CompareCommitted(name, seen, replica.Journal);
+    }
+
+    /// <summary>Where an epoch begins in a journal; zero when it does not.</summary>
+    private static Position StartOf(Epoch epoch, Journal journal) => journal.SystemRecords
+        .FirstOrDefault(record => record.Kind == EpochRecord.RecordKind && EpochRecord.Decode(record.Body.Span).Epoch == epoch).Position;
+
+    /// <summary>What a broker has had on its disk, committed, it has for ever, until it is cleaned away.</summary>
+    private void CheckHeld(int number, Journal journal)
+    {
+        var (seen, disk) = (_seen[number], cluster.Brokers[number].Host.Disk);
+
+        // Of a rotten disk the last batch may be lost: nothing on it says yet that it was there as a whole. And where bits rot twice, what vouches for the rest may rot too.
+        var held = disk.Rots switch { 0 => seen.Held, 1 => seen.HeldBefore, _ => Position.Zero };
+        if (journal.End < held)
+        {
+            throw new OracleException($"O7: {cluster.Brokers[number].Host.Name} had everything before {held}, committed, on its disk, and now it has {journal.End}");
+        }
+
+        var holds = Position.Min(journal.Durable, journal.Committed);
+        if (holds > seen.Held)
+        {
+            (seen.HeldBefore, seen.Held) = (seen.Held, holds);
+        }
+    }
+
+    /// <summary>An epoch has one owner, unless the registry has forgotten whom it gave it to.</summary>
+    private void CheckClaims(string name, ReplicaStatus status)
+    {
+        if (cluster.RegistryHasForgotten || status.Role is not (ReplicaRole.Candidate or ReplicaRole.Starting or ReplicaRole.Master))
+        {
+            return;
+        }
+
+        if (_claimants.TryGetValue(status.Epoch, out var other) && other != name)
+        {
+            throw new OracleException($"O6: epoch {status.Epoch} was won by {other} and by {name}");
+        }
+
+        if (other is null)
+        {
+            _claimants[status.Epoch] = name;
+            cluster.Come(Faults.Moment.Election, cluster.Brokers.Find(broker => broker.Host.Name == name));
+        }
     }
 
     private void CompareCommitted(string name, Seen seen, Journal journal)
@@ -116,6 +188,12 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             return;
         }
 
+        if (_platters.CountHolders(from + known, bytes[known..]) < Majority)
+        {
+            throw new OracleException(
+                $"O5: {name} has committed up to {from + bytes.Length}, but from {from + known} on there is on disk: {_platters.Describe(from + known, bytes[known..])}");
+        }
+
         while (_canon.Length < from.Value + bytes.Length)
         {
             Array.Resize(ref _canon, _canon.Length * 2);
@@ -128,9 +206,13 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
 
     private sealed class Seen
     {
-        public Replication.Replica? Replica;
+        public Replica? Replica;
         public Position Committed;
         public Position Verified;
         public bool Copied;
+        public Position End;
+        public Epoch Promised;
+        public Position Held;
+        public Position HeldBefore;
     }
 }

@@ -85,12 +85,19 @@ internal sealed class Scenario
     {
         var address = 0;
         Host NewHost(string name) => _world.Add(name, $"10.0.2.{++address}");
+        var large = random.Next(3) switch { 0 => 0.5, _ => 0.05 };
+        var bodies = new Bodies(_cluster.CleansSoon ? 1 : large);
         var producers = 1 + random.Next(3);
         for (var i = 1; i <= producers; i++)
         {
-            var count = 20 + random.Next(200 / producers);
-            var pause = _safety * 2 / count * (0.5 + random.NextDouble());
-            _cluster.Add(new Producer(NewHost($"producer{i}"), _cluster, _history, First, count, pause, 1 << random.Next(5)));
+            var pace = new Pace
+            {
+                Count = 20 + random.Next(200 / producers),
+                InFlight = 1 << random.Next(7),
+                Burst = 1 << random.Next(5),
+                Time = _safety * (0.5 + random.NextDouble()),
+            };
+            _cluster.Add(new Producer(NewHost($"producer{i}"), _cluster, _history, bodies, First, pace));
         }
 
         var consumers = random.Next(3);
@@ -107,28 +114,30 @@ internal sealed class Scenario
 
         if (random.Next(2) == 0)
         {
-            _cluster.Add(new Mover(NewHost("mover"), _cluster, _history, First, Second, TimeSpan.FromMilliseconds(random.Next(200))));
+            _cluster.Add(new Mover(NewHost("mover"), _cluster, _history, bodies, First, Second, TimeSpan.FromMilliseconds(random.Next(200))));
         }
     }
 
     private void Schedule(Fault fault) => _world.After(fault.At, _world.Control, () =>
     {
-        _cluster.At(fault.Moment, () =>
-        {
-            if (_isHealed)
-            {
-                return; // its moment did not come
-            }
-
-            _world.Trace.Line(_world.Now, "control", $"{fault.What}, for {fault.Lasts.TotalSeconds:F3} s");
-            fault.Begin(_cluster);
-            _world.After(fault.Lasts, _world.Control, () =>
-            {
-                _world.Trace.Line(_world.Now, "control", $"over: {fault.What}");
-                fault.End(_cluster);
-            });
-        });
+        _cluster.At(fault.Moment, () => _world.After(fault.Later, _world.Control, () => Begin(fault)));
     });
+
+    private void Begin(Fault fault)
+    {
+        if (_isHealed)
+        {
+            return; // its moment did not come
+        }
+
+        _world.Trace.Line(_world.Now, "control", $"{fault.What}, for {fault.Lasts.TotalSeconds:F3} s; the master is {_cluster.NewestMaster}");
+        fault.Begin(_cluster);
+        _world.After(fault.Lasts, _world.Control, () =>
+        {
+            _world.Trace.Line(_world.Now, "control", $"over: {fault.What}");
+            fault.End(_cluster);
+        });
+    }
 
     private async Task BecomeWellAsync()
     {

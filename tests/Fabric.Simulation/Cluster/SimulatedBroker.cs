@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace Fabric.Simulation.Cluster;
 
 /// <summary>A container with one broker, on a host: <c>fabricd</c> without its command line, management port and supervision.</summary>
-internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOptions journal)
+internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOptions journal, int batchBytesMax)
 {
     private BrokerRunner? _runner;
     private FabricRegistry? _registry;
@@ -97,6 +97,7 @@ internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOption
             OpenWirePort = null,
             UnknownConnectors = [],
             Journal = journal,
+            BatchBytesMax = batchBytesMax,
         };
         _runner = new BrokerRunner(services, configuration, isFirst: true, () => { });
     }

@@ -88,8 +88,24 @@ internal abstract class SimulatedClient(Host host, ClusterUnderTest cluster, His
     }
 }
 
+/// <summary>How much a producer sends, and how.</summary>
+internal sealed record Pace
+{
+    /// <summary>Messages in all.</summary>
+    public required int Count { get; init; }
+
+    /// <summary>Messages that are on their way at a time.</summary>
+    public required int InFlight { get; init; }
+
+    /// <summary>Messages that are sent without a pause between them.</summary>
+    public required int Burst { get; init; }
+
+    /// <summary>How long all of it takes, about.</summary>
+    public required TimeSpan Time { get; init; }
+}
+
 /// <summary>Sends messages, some of them without waiting for the one before.</summary>
-internal sealed class Producer(Host host, ClusterUnderTest cluster, History history, string queue, int count, TimeSpan pause, int inFlight)
+internal sealed class Producer(Host host, ClusterUnderTest cluster, History history, Bodies bodies, string queue, Pace pace)
     : SimulatedClient(host, cluster, history)
 {
     private int _sent;
@@ -99,15 +115,18 @@ internal sealed class Producer(Host host, ClusterUnderTest cluster, History hist
         var name = Name;
         await using var producer = fabric.CreateProducer($"queue://{queue}");
         var open = new Queue<Task>();
-        for (var number = 0; _sent < count && !IsEnding; number++, _sent++)
+        for (var number = 0; _sent < pace.Count && !IsEnding; number++, _sent++)
         {
-            while (open.Count >= inFlight)
+            while (open.Count >= pace.InFlight)
             {
                 await open.Dequeue();
             }
 
             open.Enqueue(SendAsync(producer, new MessageIdentity(name, number)));
-            await PauseAsync(process, pause);
+            if (number % pace.Burst == 0)
+            {
+                await PauseAsync(process, 2 * pace.Burst * pace.Time / pace.Count);
+            }
         }
 
         while (open.TryDequeue(out var send))
@@ -118,8 +137,9 @@ internal sealed class Producer(Host host, ClusterUnderTest cluster, History hist
 
     private async Task SendAsync(FabricProducer producer, MessageIdentity message)
     {
-        var body = Bodies.Make(message, Random, Cluster.CleansSoon);
+        var body = bodies.Make(message, Random);
         History.SendAttempted(message, queue, BodyHash.Of(body), World.Now);
+        Cluster.Come(Moment.Send);
         await producer.SendAsync(body);
         History.SendConfirmed(message, World.Now);
         Cluster.Come(Moment.Confirm);
@@ -166,49 +186,67 @@ internal sealed class Consumer(Host host, ClusterUnderTest cluster, History hist
     }
 }
 
-/// <summary>Moves messages from one queue to another, each in a transaction.</summary>
-internal sealed class Mover(Host host, ClusterUnderTest cluster, History history, string from, string to, TimeSpan pause)
+/// <summary>Moves messages from one queue to another, some at a time in a transaction.</summary>
+internal sealed class Mover(Host host, ClusterUnderTest cluster, History history, Bodies bodies, string from, string to, TimeSpan pause)
     : SimulatedClient(host, cluster, history)
 {
+    private const int TakenMax = 3;
+    private const int SentMax = 6;
+
     private CancellationTokenSource _end = new();
+    private int _number;
 
     protected override void OnEnding() => _end.Cancel();
 
     protected override async Task WorkAsync(FabricClient fabric, Process process)
     {
         var name = Name;
-        _end = new CancellationTokenSource();
+        (_end, _number) = (new CancellationTokenSource(), 0);
         await using var consumer = fabric.CreateConsumer<string>($"queue://{from}");
-        for (var number = 0; !IsEnding; number++)
+        for (var transaction = 0; !IsEnding; transaction++)
         {
-            Delivery<string> delivery;
+            var taken = new List<(Delivery<string> Delivery, MessageIdentity Message)>();
             try
             {
-                delivery = await consumer.ReceiveAsync(_end.Token);
+                var delivery = await consumer.ReceiveAsync(_end.Token);
+                taken.Add((delivery, WriteDown(fabric, name, delivery, from)));
             }
             catch (OperationCanceledException)
             {
                 return;
             }
 
-            var message = WriteDown(fabric, name, delivery, from);
+            while (taken.Count < Random.Next(TakenMax) + 1 && await consumer.TryReceiveAsync(TimeSpan.FromMilliseconds(10)) is { } more)
+            {
+                taken.Add((more, WriteDown(fabric, name, more, from)));
+            }
+
             await PauseAsync(process, pause);
-            await MoveAsync(fabric, delivery, message, new MessageIdentity(name, number), $"{name}-{number}");
+            await MoveAsync(fabric, taken, $"{name}-{transaction}");
         }
     }
 
-    private async Task MoveAsync(FabricClient fabric, Delivery<string> delivery, MessageIdentity taken, MessageIdentity sent, string id)
+    private async Task MoveAsync(FabricClient fabric, List<(Delivery<string> Delivery, MessageIdentity Message)> taken, string id)
     {
-        var body = Bodies.Make(sent, Random, Cluster.CleansSoon);
         var isAsked = false;
         try
         {
             await using var transaction = await fabric.BeginTransactionAsync();
-            History.SendAttempted(sent, to, BodyHash.Of(body), World.Now, id);
-            await transaction.SendAsync($"queue://{to}", body);
-            History.SendConfirmed(sent, World.Now);
-            History.AcknowledgeAttempted(Name, taken, World.Now, id);
-            await delivery.AcceptAsync(transaction);
+            for (var sends = Random.Next(SentMax) + 1; sends > 0; sends--)
+            {
+                var sent = new MessageIdentity(Name, _number++);
+                var body = bodies.Make(sent, Random);
+                History.SendAttempted(sent, to, BodyHash.Of(body), World.Now, id);
+                await transaction.SendAsync($"queue://{to}", body);
+                History.SendConfirmed(sent, World.Now);
+            }
+
+            foreach (var (delivery, message) in taken)
+            {
+                History.AcknowledgeAttempted(Name, message, World.Now, id);
+                await delivery.AcceptAsync(transaction);
+            }
+
             if (Random.Next(10) == 0)
             {
                 await transaction.RollbackAsync();
@@ -218,6 +256,7 @@ internal sealed class Mover(Host host, ClusterUnderTest cluster, History history
 
             History.CommitAttempted(id, World.Now);
             isAsked = true;
+            Cluster.Come(Moment.Commit);
             await transaction.CommitAsync();
             History.Committed(id, World.Now);
             Cluster.Come(Moment.Confirm);
@@ -238,11 +277,12 @@ internal sealed class Mover(Host host, ClusterUnderTest cluster, History history
 }
 
 /// <summary>Bodies that tell who sent them.</summary>
-internal static class Bodies
+/// <param name="large">The share of long ones.</param>
+internal sealed class Bodies(double large)
 {
-    public static string Make(MessageIdentity message, Random random, bool isLong)
+    public string Make(MessageIdentity message, Random random)
     {
-        var padding = isLong || random.Next(20) == 0 ? random.Next(20_000) : random.Next(600);
+        var padding = random.NextDouble() < large ? random.Next(20_000) : random.Next(600);
         return $"{message.Producer} {message.Number} {new string((char)('a' + random.Next(26)), padding)}";
     }
 

@@ -30,6 +30,9 @@ internal sealed class DiskState
     /// <summary>Bytes that all files together may have.</summary>
     public long Capacity { get; set; } = long.MaxValue;
 
+    /// <summary>Told of each sync of a file that begins.</summary>
+    public Action<string> Syncing { get; set; } = _ => { };
+
     /// <summary>The number of syncs after which one fails; negative for never.</summary>
     public int FailsSyncAfter { get; set; } = -1;
 
@@ -38,6 +41,11 @@ internal sealed class DiskState
     public IEnumerable<string> Paths => _names.Keys;
 
     public FileContent? Find(string path) => _names.GetValueOrDefault(path);
+
+    /// <summary>Files whose names would survive a loss of power.</summary>
+    public IReadOnlyDictionary<string, FileContent> DurableFiles => _durableNames;
+
+    public FileContent? FindDurable(string path) => _durableNames.GetValueOrDefault(path);
 
     /// <summary>How long the next call takes.</summary>
     /// <param name="isSync">Whether it waits for the platter.</param>
@@ -102,7 +110,10 @@ internal sealed class DiskState
     }
 
     /// <summary>Whether bits of what was synced have changed by themselves.</summary>
-    public bool IsRotten { get; private set; }
+    public bool IsRotten => Rots > 0;
+
+    /// <summary>How often that happened.</summary>
+    public int Rots { get; private set; }
 
     /// <summary>Changes a bit or two of what was once written into one of the files with this ending.</summary>
     public void Rot(string ending)
@@ -113,7 +124,7 @@ internal sealed class DiskState
             var content = files[_random.Next(files.Count)];
             if (content.TryRot(_random.NextInt64(content.Length), (byte)(1 << _random.Next(8))))
             {
-                IsRotten = true;
+                Rots++;
                 return;
             }
         }
@@ -167,6 +178,14 @@ internal sealed class FileContent
     {
         var count = (int)Math.Clamp(_length - offset, 0, buffer.Length);
         _current.AsSpan((int)Math.Min(offset, _length), count).CopyTo(buffer);
+        return count;
+    }
+
+    /// <summary>Reads what would be left after a loss of power that loses all it can.</summary>
+    public int ReadDurable(Span<byte> buffer, long offset)
+    {
+        var count = (int)Math.Clamp(_durableLength - offset, 0, buffer.Length);
+        _durable.AsSpan((int)Math.Min(offset, _durableLength), count).CopyTo(buffer);
         return count;
     }
 

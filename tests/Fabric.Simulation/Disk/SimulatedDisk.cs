@@ -123,6 +123,7 @@ internal sealed class SimulatedDisk(Process process, DiskState state) : IDisk
 
         public void Sync()
         {
+            state.Syncing(path);
             Reach(process, state, isSync: true);
             if (state.TakeSyncFailure())
             {

@@ -13,6 +13,9 @@ internal sealed record Fault(TimeSpan At, TimeSpan Lasts, string What, Action<Cl
     /// <summary>What it waits for when its time has come.</summary>
     public Moment Moment { get; init; }
 
+    /// <summary>How much later than that it begins.</summary>
+    public TimeSpan Later { get; init; }
+
     public override string ToString() =>
         $"{At.TotalSeconds:F3} s, for {Lasts.TotalSeconds:F3} s: {What}{(Moment == Moment.Any ? "" : $" ({Moment})")}";
 }
@@ -26,6 +29,50 @@ internal enum Moment
     /// <summary>A client has just been told that its message is safe.</summary>
     Confirm,
 
+    /// <summary>A client sends a message just now.</summary>
+    Send,
+
+    /// <summary>A client asks for a commit just now.</summary>
+    Commit,
+
+    /// <summary>A broker has just begun to sync its journal.</summary>
+    Sync,
+
+    /// <summary>A replica has just got an epoch, and asks the others for their promises.</summary>
+    Election,
+
     /// <summary>Another replica has just begun to lead.</summary>
     NewMaster,
+}
+
+/// <summary>The broker that a fault is about.</summary>
+/// <param name="Number">From 0; of a slave, whether it is the first or the second of them.</param>
+/// <param name="Part">What it is at that moment.</param>
+internal readonly record struct Victim(int Number, Part Part)
+{
+    public static Victim Draw(Random random) => new(random.Next(3), random.Next(6) switch { 0 => Part.Master, 1 => Part.Slave, 2 or 3 => Part.Actor, _ => Part.Any });
+
+    public override string ToString() => Part switch
+    {
+        Part.Master => "the master",
+        Part.Slave => "a slave",
+        Part.Actor => "the broker that did that",
+        _ => $"broker{Number + 1}",
+    };
+}
+
+/// <summary>What a broker is in its cluster.</summary>
+internal enum Part
+{
+    /// <summary>Whatever it is.</summary>
+    Any,
+
+    /// <summary>The newest that leads, or has led.</summary>
+    Master,
+
+    /// <summary>The one that the last moment was about: who syncs, asks for promises, or has begun to lead.</summary>
+    Actor,
+
+    /// <summary>Another.</summary>
+    Slave,
 }

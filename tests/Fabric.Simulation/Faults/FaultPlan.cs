@@ -26,10 +26,20 @@ internal static class FaultPlan
             var own = world.RandomFor($"fault {i}");
             var kind = kinds[own.Next(kinds.Length)];
             var fault = kind(own, end * own.NextDouble());
-            var moment = own.Next(8) switch { < 4 => Moment.Any, < 7 => Moment.Confirm, _ => Moment.NewMaster };
+            var moment = own.Next(16) switch
+            {
+                < 5 => Moment.Any,
+                < 7 => Moment.Confirm,
+                < 8 => Moment.Send,
+                < 10 => Moment.Commit,
+                < 12 => Moment.Sync,
+                < 14 => Moment.NewMaster,
+                _ => Moment.Election,
+            };
+            var later = own.Next(2) == 0 ? TimeSpan.Zero : Some(own, 0.0001, 0.05);
             if (!without.Contains(i))
             {
-                faults.Add(fault with { What = $"#{i} {fault.What}", Moment = moment });
+                faults.Add(fault with { What = $"#{i} {fault.What}", Moment = moment, Later = later });
             }
         }
 
@@ -42,47 +52,35 @@ internal static class FaultPlan
         KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotBits, MoveClock, SlowWire, LosePackets,
     ];
 
-    private static Fault KillBroker(Random random, TimeSpan at)
-    {
-        var number = random.Next(3);
-        return new Fault(at, Some(random, 0.1, 8), $"broker{number + 1} is killed", all => all.Kill(number), all => all.EnsureRuns(number));
-    }
+    private static Fault KillBroker(Random random, TimeSpan at) =>
+        ToBroker(random, at, Some(random, 0.1, 8), "is killed", (all, number) => all.Kill(number), (all, number) => all.EnsureRuns(number));
 
-    private static Fault LosePower(Random random, TimeSpan at)
-    {
-        var number = random.Next(3);
-        return new Fault(
-            at, Some(random, 0.5, 8), $"broker{number + 1} loses power", all => all.LosePower(number), all => all.EnsureRuns(number));
-    }
+    private static Fault LosePower(Random random, TimeSpan at) =>
+        ToBroker(random, at, Some(random, 0.5, 8), "loses power", (all, number) => all.LosePower(number), (all, number) => all.EnsureRuns(number));
 
     /// <summary>One of them may come back later than the others, who then have to do without what it knows.</summary>
     private static Fault LosePowerOfAll(Random random, TimeSpan at)
     {
-        var (last, later) = (random.Next(3), random.Next(3) > 0 ? Some(random, 1, 12) : TimeSpan.Zero);
-        return new Fault(
+        var later = random.Next(3) > 0 ? Some(random, 1, 12) : TimeSpan.Zero;
+        return ToBroker(
+            random,
             at,
             Some(random, 0.5, 4),
-            $"all brokers lose power, broker{last + 1} for {later.TotalSeconds:F3} s longer",
-            all => Each(number => all.LosePower(number)),
-            all => Each(number => all.World.After(number == last ? later : TimeSpan.Zero, all.World.Control, () => all.EnsureRuns(number))));
+            $"and all others lose power, it for {later.TotalSeconds:F3} s longer",
+            (all, _) => Each(number => all.LosePower(number)),
+            (all, last) => Each(number => all.World.After(number == last ? later : TimeSpan.Zero, all.World.Control, () => all.EnsureRuns(number))));
     }
 
-    private static Fault StopBroker(Random random, TimeSpan at)
-    {
-        var number = random.Next(3);
-        return new Fault(at, Some(random, 1, 8), $"broker{number + 1} is stopped", all => all.Stop(number), all => all.EnsureRuns(number));
-    }
+    private static Fault StopBroker(Random random, TimeSpan at) =>
+        ToBroker(random, at, Some(random, 1, 8), "is stopped", (all, number) => all.Stop(number), (all, number) => all.EnsureRuns(number));
 
-    private static Fault PauseBroker(Random random, TimeSpan at)
-    {
-        var number = random.Next(3);
-        return new Fault(
-            at,
-            Some(random, 0.01, 20),
-            $"broker{number + 1} is paused",
-            all => all.Brokers[number].Host.Pause(),
-            all => all.Brokers[number].Host.Resume());
-    }
+    private static Fault PauseBroker(Random random, TimeSpan at) => ToBroker(
+        random,
+        at,
+        Some(random, 0.01, 20),
+        "is paused",
+        (all, number) => all.Brokers[number].Host.Pause(),
+        (all, number) => all.Brokers[number].Host.Resume());
 
     private static Fault CutBrokers(Random random, TimeSpan at)
     {
@@ -101,30 +99,29 @@ internal static class FaultPlan
 
     private static Fault IsolateBroker(Random random, TimeSpan at)
     {
-        var number = random.Next(3);
-        var everybody = random.Next(2) == 0;
-        return Cut(at, Some(random, 0.05, 20), $"broker{number + 1} is cut off from the brokers{(everybody ? " and everybody else" : "")}", all =>
-        [
-            .. all.World.Hosts
-                .Where(host => host != all.Brokers[number].Host && (everybody || all.Brokers.Any(broker => broker.Host == host)))
-                .SelectMany(host => new[]
-                {
-                    all.World.Wires.Between(all.Brokers[number].Host, host), all.World.Wires.Between(host, all.Brokers[number].Host),
-                }),
-        ]);
+        var (victim, everybody) = (Victim.Draw(random), random.Next(2) == 0);
+        return Cut(at, Some(random, 0.05, 20), $"{victim} is cut off from the brokers{(everybody ? " and everybody else" : "")}", all =>
+        {
+            var cut = all.Brokers[all.Find(victim)].Host;
+            return
+            [
+                .. all.World.Hosts
+                    .Where(host => host != cut && (everybody || all.Brokers.Any(broker => broker.Host == host)))
+                    .SelectMany(host => new[] { all.World.Wires.Between(cut, host), all.World.Wires.Between(host, cut) }),
+            ];
+        });
     }
 
     private static Fault CutRegistry(Random random, TimeSpan at)
     {
-        var number = random.Next(3);
-        var both = random.Next(3) > 0;
-        return Cut(at, Some(random, 0.05, 25), $"broker{number + 1} is cut off from the registry{(both ? "" : ", one way")}", all =>
-            both
-                ?
-                [
-                    all.World.Wires.Between(all.Brokers[number].Host, all.Registry.Host), all.World.Wires.Between(all.Registry.Host, all.Brokers[number].Host),
-                ]
-                : [all.World.Wires.Between(all.Registry.Host, all.Brokers[number].Host)]);
+        var (victim, both) = (Victim.Draw(random), random.Next(3) > 0);
+        return Cut(at, Some(random, 0.05, 25), $"{victim} is cut off from the registry{(both ? "" : ", one way")}", all =>
+        {
+            var cut = all.Brokers[all.Find(victim)].Host;
+            return both
+                ? [all.World.Wires.Between(cut, all.Registry.Host), all.World.Wires.Between(all.Registry.Host, cut)]
+                : [all.World.Wires.Between(all.Registry.Host, cut)];
+        });
     }
 
     private static Fault CutRegistryFromAll(Random random, TimeSpan at) => Cut(at, Some(random, 0.05, 25), "the registry is cut off", all =>
@@ -161,6 +158,7 @@ internal static class FaultPlan
                 {
                     all.StopRegistry(losesPower: false);
                     all.Registry.Host.Disk.PutBack(copy);
+                    all.RegistryHasForgotten = true;
                     copy = null;
                 }
 
@@ -176,6 +174,7 @@ internal static class FaultPlan
         {
             all.StopRegistry(losesPower: false);
             all.Registry.Host.Disk.Wipe();
+            all.RegistryHasForgotten = true;
         },
         all => all.EnsureRegistryRuns());
 
@@ -202,46 +201,44 @@ internal static class FaultPlan
 
     private static Fault SlowDisk(Random random, TimeSpan at)
     {
-        var (number, time) = (random.Next(3), Some(random, 0.005, 0.3));
-        return new Fault(
+        var time = Some(random, 0.005, 0.3);
+        return ToBroker(
+            random,
             at,
             Some(random, 1, 10),
-            $"the disk of broker{number + 1} takes {time.TotalMilliseconds:F0} ms to sync",
-            all => all.Brokers[number].Host.Disk.SyncTime = time,
-            all => all.Brokers[number].Host.Disk.SyncTime = TimeSpan.FromMicroseconds(300));
+            $"has a disk that takes {time.TotalMilliseconds:F0} ms to sync",
+            (all, number) => all.Brokers[number].Host.Disk.SyncTime = time,
+            (all, number) => all.Brokers[number].Host.Disk.SyncTime = TimeSpan.FromMicroseconds(300));
     }
 
     private static Fault HangDisk(Random random, TimeSpan at)
     {
-        var (number, time) = (random.Next(3), Some(random, 0.1, 20));
-        return new Fault(
-            at,
-            time,
-            $"the disk of broker{number + 1} hangs",
-            all => all.HangDisk(number, time),
-            _ => { });
+        var time = Some(random, 0.1, 20);
+        return ToBroker(random, at, time, "has a disk that hangs", (all, number) => all.HangDisk(number, time), (_, _) => { });
     }
 
     private static Fault FillDisk(Random random, TimeSpan at)
     {
-        var (number, left) = (random.Next(3), random.Next(256 * 1024));
-        return new Fault(
+        var left = random.Next(256 * 1024);
+        return ToBroker(
+            random,
             at,
             Some(random, 0.5, 15),
-            $"the disk of broker{number + 1} has {left / 1024} KiB left",
-            all => all.Brokers[number].Host.Disk.Capacity = all.Brokers[number].Host.Disk.Used + left,
-            all => all.Brokers[number].Host.Disk.Capacity = long.MaxValue);
+            $"has {left / 1024} KiB left on its disk",
+            (all, number) => all.Brokers[number].Host.Disk.Capacity = all.Brokers[number].Host.Disk.Used + left,
+            (all, number) => all.Brokers[number].Host.Disk.Capacity = long.MaxValue);
     }
 
     private static Fault FailSync(Random random, TimeSpan at)
     {
-        var (number, after) = (random.Next(3), random.Next(5));
-        return new Fault(
+        var after = random.Next(5);
+        return ToBroker(
+            random,
             at,
-            TimeSpan.Zero,
-            $"a sync of broker{number + 1} will fail",
-            all => all.Brokers[number].Host.Disk.FailsSyncAfter = after,
-            all => all.Brokers[number].Host.Disk.FailsSyncAfter = -1);
+            Some(random, 1, 10),
+            $"will fail a sync, after {after} others",
+            (all, number) => all.Brokers[number].Host.Disk.FailsSyncAfter = after,
+            (all, number) => all.Brokers[number].Host.Disk.FailsSyncAfter = -1);
     }
 
     /// <summary>Always of the same broker in one world: what is promised is that a minority may be damaged.</summary>
@@ -276,6 +273,24 @@ internal static class FaultPlan
         var share = random.NextDouble() * 0.05;
         return new Fault(
             at, Some(random, 0.5, 5), $"{share:P1} of all packets get lost", all => all.World.Wires.Loss = share, all => all.World.Wires.Loss = 0);
+    }
+
+    /// <summary>Something that one broker suffers from; who it is, is seen when the time has come.</summary>
+    private static Fault ToBroker(
+        Random random, TimeSpan at, TimeSpan lasts, string what, Action<ClusterUnderTest, int> begin, Action<ClusterUnderTest, int> end)
+    {
+        var victim = Victim.Draw(random);
+        var number = 0;
+        return new Fault(
+            at,
+            lasts,
+            $"{victim} {what}",
+            all =>
+            {
+                number = all.Find(victim);
+                begin(all, number);
+            },
+            all => end(all, number));
     }
 
     private static Fault Cut(TimeSpan at, TimeSpan lasts, string what, Func<ClusterUnderTest, Wire[]> wires)

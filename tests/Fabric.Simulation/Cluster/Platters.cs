@@ -1,0 +1,126 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+using Fabric.Simulation.Disk;
+using Fabric.Store.Journal;
+using Fabric.Store.Segments;
+
+namespace Fabric.Simulation.Cluster;
+
+/// <summary>
+/// Looks at what would be left of the brokers' journals if all of them lost their power now, without asking the brokers: what is said to be on disk can be held against it.
+/// </summary>
+internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string directory)
+{
+    private const string StateFile = "replica.state";
+    private const int PromisedAt = 32;
+
+    private readonly byte[] _page = new byte[SegmentHeader.Bytes];
+    private readonly byte[] _found = new byte[64 * 1024];
+
+    /// <summary>How many brokers have these record bytes. Who has cleaned them away had them, and of whose disk bits rot nothing can be asked.</summary>
+    /// <param name="from">Where the bytes stand.</param>
+    /// <param name="bytes">Not more than 64 KiB.</param>
+    public int CountHolders(Position from, ReadOnlySpan<byte> bytes)
+    {
+        var holders = 0;
+        foreach (var broker in brokers)
+        {
+            if (broker.Host.Disk.IsRotten || EndOfHeld(broker.Host.Disk, from, bytes) == from + bytes.Length)
+            {
+                holders++;
+            }
+        }
+
+        return holders;
+    }
+
+    /// <summary>Up to where each broker has these bytes.</summary>
+    public string Describe(Position from, ReadOnlySpan<byte> bytes)
+    {
+        var text = new StringBuilder();
+        foreach (var broker in brokers)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{(text.Length > 0 ? ", " : "")}{broker.Host.Name} up to {EndOfHeld(broker.Host.Disk, from, bytes)}");
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>How many brokers would remember a promise of the epoch or of a later one.</summary>
+    public int CountPromises(Epoch epoch)
+    {
+        var count = 0;
+        foreach (var broker in brokers)
+        {
+            if (broker.Host.Disk.FindDurable($"{directory}/{StateFile}") is { } state && ReadPromise(state) >= epoch)
+            {
+                count++;
+            }
+        }
+
+        return count;
+    }
+
+    private Epoch ReadPromise(FileContent state) => state.ReadDurable(_page.AsSpan(0, PromisedAt + sizeof(long)), 0) == PromisedAt + sizeof(long)
+        ? new Epoch(BinaryPrimitives.ReadInt64LittleEndian(_page.AsSpan(PromisedAt)))
+        : Epoch.None;
+
+    private Position EndOfHeld(DiskState disk, Position from, ReadOnlySpan<byte> bytes)
+    {
+        var segments = ReadSegments(disk);
+        if (segments.Count > 0 && from < segments.Min(segment => segment.Header.First))
+        {
+            return from + bytes.Length;
+        }
+
+        while (bytes.Length > 0)
+        {
+            var held = 0;
+            foreach (var (header, content) in segments)
+            {
+                held = Math.Max(held, CountHeld(header, content, from, bytes));
+            }
+
+            if (held == 0)
+            {
+                break;
+            }
+
+            from += held;
+            bytes = bytes[held..];
+        }
+
+        return from;
+    }
+
+    private List<(SegmentHeader Header, FileContent Content)> ReadSegments(DiskState disk)
+    {
+        var segments = new List<(SegmentHeader Header, FileContent Content)>();
+        foreach (var (path, content) in disk.DurableFiles)
+        {
+            if (path.EndsWith(".seg", StringComparison.Ordinal) && content.ReadDurable(_page, 0) == _page.Length
+                && SegmentHeader.Read(_page, path) is { } header)
+            {
+                segments.Add((header, content));
+            }
+        }
+
+        return segments;
+    }
+
+    /// <summary>How many of the bytes, from the first on, this segment has as they should be. It may end before its room does.</summary>
+    private int CountHeld(SegmentHeader header, FileContent content, Position from, ReadOnlySpan<byte> bytes)
+    {
+        var room = (header.Cut ?? header.First + header.Capacity) - from;
+        if (from < header.First || room <= 0)
+        {
+            return 0;
+        }
+
+        var wanted = (int)Math.Min(room, bytes.Length);
+        var found = _found.AsSpan(0, wanted);
+        var count = content.ReadDurable(found, SegmentHeader.Bytes + (from - header.First));
+        return bytes.CommonPrefixLength(found[..count]);
+    }
+}
