@@ -69,7 +69,7 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
         var end = options.First + (ulong)options.Count;
         var clock = Stopwatch.StartNew();
 
-        void Work()
+        void Work(int place)
         {
             while (true)
             {
@@ -87,18 +87,18 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
                     next += (ulong)count;
                 }
 
-                RunPortion(from, count, gate);
+                RunPortion(from, count, place, gate);
             }
         }
 
-        var threads = Enumerable.Range(0, options.Jobs).Select(_ => new Thread(Work)).ToList();
+        var threads = Enumerable.Range(0, options.Jobs).Select(place => new Thread(() => Work(place))).ToList();
         threads.ForEach(thread => thread.Start());
         threads.ForEach(thread => thread.Join());
     }
 
-    private void RunPortion(ulong from, int count, Lock gate)
+    private void RunPortion(ulong from, int count, int place, Lock gate)
     {
-        using var worker = WorkerProcess.Start(options, from, count, [], "-");
+        using var worker = WorkerProcess.Start(options, from, count, [], "-", place);
         var expected = from;
         while (worker.Read() is { } result)
         {
@@ -128,7 +128,7 @@ internal sealed class Campaign(CampaignOptions options, TextWriter output)
 
             if (expected < from + (ulong)count && !options.StopsAtFirst)
             {
-                RunPortion(expected, (int)(from + (ulong)count - expected), gate);
+                RunPortion(expected, (int)(from + (ulong)count - expected), place, gate);
             }
         }
     }
@@ -221,12 +221,19 @@ internal sealed class WorkerProcess : IDisposable
 
     private WorkerProcess(Process process) => (_process, _errors) = (process, process.StandardError.ReadToEndAsync());
 
-    public static WorkerProcess Start(CampaignOptions options, ulong seed, int count, IReadOnlyCollection<int> without, string trace)
+    /// <param name="options">The program, and what is planted in it.</param>
+    /// <param name="seed">The first.</param>
+    /// <param name="count">Of seeds.</param>
+    /// <param name="without">Numbers of faults that are left out.</param>
+    /// <param name="trace">A file, or "-".</param>
+    /// <param name="place">Which of those that run at a time it is: each stays on a processor of its own.</param>
+    public static WorkerProcess Start(
+        CampaignOptions options, ulong seed, int count, IReadOnlyCollection<int> without, string trace, int place = 0)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         string[] arguments =
         [
-            options.Program, "worker", $"{seed}", $"{count}", without.Count == 0 ? "-" : string.Join(',', without), trace,
+            options.Program, "worker", $"{seed}", $"{count}", without.Count == 0 ? "-" : string.Join(',', without), trace, $"{place}",
         ];
         foreach (var argument in arguments)
         {
@@ -235,6 +242,7 @@ internal sealed class WorkerProcess : IDisposable
 
         start.Environment["DOTNET_ThreadPool_ForceMinWorkerThreads"] = "1";
         start.Environment["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1";
+        start.Environment["DOTNET_PROCESSOR_COUNT"] = "1";
         start.Environment["DOTNET_gcServer"] = "0";
         start.Environment[Planted.PlantedBugs.Variable] = options.AliveBug ?? "";
         return new WorkerProcess(Process.Start(start) ?? throw new InvalidOperationException("dotnet cannot be started"));

@@ -5,7 +5,7 @@ namespace Fabric.Simulation.Running;
 
 /// <summary>
 /// Simulates seeds one after the other, in a process whose pool has one thread. Arguments: first seed, number of seeds, faults to leave out (or "-"), file
-/// for the trace (or "-"). Writes a line for each seed: <c>seed ok|failed hash milliseconds text</c>, parted by tabs.
+/// for the trace (or "-"), which of the processors it stays on. Writes a line for each seed: <c>seed ok|failed hash milliseconds text</c>, parted by tabs.
 /// </summary>
 internal static class Worker
 {
@@ -20,6 +20,7 @@ internal static class Worker
     {
         var (first, count) = (ulong.Parse(arguments[0]), int.Parse(arguments[1]));
         var without = arguments[2] == "-" ? [] : arguments[2].Split(',').Select(int.Parse).ToHashSet();
+        StayOn(int.Parse(arguments[4]));
         using var text = arguments[3] == "-" ? null : new StreamWriter(arguments[3]);
         new Thread(Watch) { IsBackground = true }.Start();
         for (var seed = first; seed < first + (ulong)count; seed++)
@@ -28,6 +29,22 @@ internal static class Worker
         }
 
         return 0;
+    }
+
+    /// <summary>Of a world's threads only one runs at a time; that the next one runs where the last one did saves a third of the time and more.</summary>
+    private static void StayOn(int place)
+    {
+        if (!OperatingSystem.IsLinux() && !OperatingSystem.IsWindows())
+        {
+            return;
+        }
+
+        using var process = System.Diagnostics.Process.GetCurrentProcess();
+        var allowed = (ulong)process.ProcessorAffinity;
+        var chosen = Enumerable.Range(0, 64).Where(number => (allowed >> number & 1) != 0).ToList() is { Count: > 0 } numbers
+            ? numbers[place % numbers.Count]
+            : 0;
+        process.ProcessorAffinity = (nint)(1UL << chosen);
     }
 
     private static void RunSeed(ulong seed, HashSet<int> without, StreamWriter? text)
