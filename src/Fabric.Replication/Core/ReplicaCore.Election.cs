@@ -29,11 +29,12 @@ public sealed partial class ReplicaCore
             return;
         }
 
+        // The others sync their promises while this replica syncs its own; nothing they answer is looked at before that.
         Become(ReplicaRole.Candidate, epoch, now);
+        _effects.Add(new ReplicaEffect.RequestPromises(new PromiseRequest(SelfAsMaster(epoch), _handOverClaim)));
         Promise(epoch);
         _promises.Clear();
         _promises[_self] = _log.Epochs;
-        _effects.Add(new ReplicaEffect.RequestPromises(new PromiseRequest(SelfAsMaster(epoch), _handOverClaim)));
         ConsiderLead(now);
     }
 
