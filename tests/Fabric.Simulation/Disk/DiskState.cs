@@ -109,25 +109,29 @@ internal sealed class DiskState
         }
     }
 
-    /// <summary>Whether bits of what was synced have changed by themselves.</summary>
+    /// <summary>Whether what was synced has changed by itself.</summary>
     public bool IsRotten => Rots > 0;
 
     /// <summary>How often that happened.</summary>
     public int Rots { get; private set; }
 
-    /// <summary>Changes a bit or two of what was once written into one of the files with this ending.</summary>
-    public void Rot(string ending)
+    /// <summary>Changes a bit of what was once written into one of the files with this ending, or lets one of its sectors be what it was before its last write.</summary>
+    /// <returns>What happened.</returns>
+    public string Rot(string ending)
     {
         var files = _names.Where(pair => pair.Key.EndsWith(ending, StringComparison.Ordinal) && pair.Value.Length > 0).Select(pair => pair.Value).ToList();
         for (var attempt = 0; files.Count > 0 && attempt < 1000; attempt++)
         {
             var content = files[_random.Next(files.Count)];
-            if (content.TryRot(_random.NextInt64(content.Length), (byte)(1 << _random.Next(8))))
+            var (offset, isStale) = (_random.NextInt64(content.Length), _random.Next(3) == 0);
+            if (isStale ? content.TryGoStale(offset) : content.TryRot(offset, (byte)(1 << _random.Next(8))))
             {
                 Rots++;
-                return;
+                return isStale ? "a sector has lost its last write" : "a bit has rotted";
             }
         }
+
+        return "nothing is there to rot";
     }
 
     /// <summary>Ends its misbehaviour. A call that hangs ends when it was to end.</summary>
@@ -169,6 +173,7 @@ internal sealed class FileContent
     private readonly HashSet<long> _dirtySectors = [];
     private byte[] _current = [];
     private byte[] _durable = [];
+    private byte[] _before = []; // what each sector of the platter was before its last write
     private int _length;
     private int _durableLength;
 
@@ -296,12 +301,34 @@ internal sealed class FileContent
         return true;
     }
 
+    /// <summary>Undoes the last write of a sector of the platter, if there was one that changed it.</summary>
+    public bool TryGoStale(long offset)
+    {
+        var sector = offset / SectorBytes;
+        var start = (int)(sector * SectorBytes);
+        var count = Math.Min(SectorBytes, Math.Min(_before.Length, _durableLength) - start);
+        if (count <= 0 || _dirtySectors.Contains(sector) || _before.AsSpan(start, count).SequenceEqual(_durable.AsSpan(start, count)))
+        {
+            return false;
+        }
+
+        _before.AsSpan(start, count).CopyTo(_durable.AsSpan(start));
+        _before.AsSpan(start, count).CopyTo(_current.AsSpan(start));
+        return true;
+    }
+
     private void Persist(long sector)
     {
         var start = (int)Math.Min(sector * SectorBytes, _current.Length);
         var count = Math.Min(SectorBytes, Math.Min(_current.Length, _durable.Length) - start);
         if (count > 0)
         {
+            if (_before.Length < _durable.Length)
+            {
+                Array.Resize(ref _before, _durable.Length);
+            }
+
+            _durable.AsSpan(start, count).CopyTo(_before.AsSpan(start));
             _current.AsSpan(start, count).CopyTo(_durable.AsSpan(start));
         }
     }

@@ -49,7 +49,7 @@ internal static class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotBits, MoveClock, SlowWire, LosePackets,
+        KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, MoveClock, SlowWire, LosePackets,
     ];
 
     private static Fault KillBroker(Random random, TimeSpan at) =>
@@ -242,8 +242,16 @@ internal static class FaultPlan
     }
 
     /// <summary>Always of the same broker in one world: what is promised is that a minority may be damaged.</summary>
-    private static Fault RotBits(Random random, TimeSpan at) => new(
-        at, TimeSpan.Zero, "a bit rots on a disk", all => all.Brokers[(int)(all.World.Seed % 3)].Host.Disk.Rot(".seg"), _ => { });
+    private static Fault RotDisk(Random random, TimeSpan at) => new(
+        at,
+        TimeSpan.Zero,
+        "something rots on a disk",
+        all =>
+        {
+            var host = all.Brokers[(int)(all.World.Seed % 3)].Host;
+            all.World.Trace.Line(all.World.Now, host.Name, $"{host.Disk.Rot(".seg")}");
+        },
+        _ => { });
 
     private static Fault MoveClock(Random random, TimeSpan at)
     {
