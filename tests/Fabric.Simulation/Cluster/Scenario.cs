@@ -120,7 +120,17 @@ internal sealed class Scenario
 
     private void Schedule(Fault fault) => _world.After(fault.At, _world.Control, () =>
     {
-        _cluster.At(fault.Moment, () => _world.After(fault.Later, _world.Control, () => Begin(fault)));
+        _cluster.At(fault.Moment, () =>
+        {
+            if (fault.Steps > 0)
+            {
+                _world.AfterSteps(fault.Steps, () => Begin(fault));
+            }
+            else
+            {
+                _world.After(fault.Later, _world.Control, () => Begin(fault));
+            }
+        });
     });
 
     private void Begin(Fault fault)

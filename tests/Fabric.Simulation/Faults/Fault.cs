@@ -16,6 +16,9 @@ internal sealed record Fault(TimeSpan At, TimeSpan Lasts, string What, Action<Cl
     /// <summary>How much later than that it begins.</summary>
     public TimeSpan Later { get; init; }
 
+    /// <summary>Or how many steps later.</summary>
+    public int Steps { get; init; }
+
     public override string ToString() =>
         $"{At.TotalSeconds:F3} s, for {Lasts.TotalSeconds:F3} s: {What}{(Moment == Moment.Any ? "" : $" ({Moment})")}";
 }

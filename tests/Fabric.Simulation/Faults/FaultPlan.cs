@@ -36,10 +36,15 @@ internal static class FaultPlan
                 < 14 => Moment.NewMaster,
                 _ => Moment.Election,
             };
-            var later = own.Next(2) == 0 ? TimeSpan.Zero : Some(own, 0.0001, 0.05);
+            var (later, steps) = own.Next(4) switch
+            {
+                0 => (TimeSpan.Zero, 0),
+                1 => (Some(own, 0.0001, 0.05), 0),
+                _ => (TimeSpan.Zero, (int)Some(own, 1, 500).TotalSeconds),
+            };
             if (!without.Contains(i))
             {
-                faults.Add(fault with { What = $"#{i} {fault.What}", Moment = moment, Later = later });
+                faults.Add(fault with { What = $"#{i} {fault.What}", Moment = moment, Later = later, Steps = steps });
             }
         }
 

@@ -15,6 +15,7 @@ internal sealed class World
 {
     private readonly PriorityQueue<Happening, (long Time, long Order)> _happenings = new();
     private readonly List<Ready> _ready = [];
+    private readonly PriorityQueue<Action, long> _atSteps = new();
     private readonly List<Host> _hosts = [];
     private readonly Random _scheduling;
     private readonly double _disorder;
@@ -104,6 +105,9 @@ internal sealed class World
         return happening;
     }
 
+    /// <summary>Lets the scenario do something after so many steps: in the middle of what others do at one moment, too.</summary>
+    public void AfterSteps(int steps, Action what) => _atSteps.Enqueue(what, _steps + steps);
+
     /// <summary>Ends after a while, for the scenario.</summary>
     public Task DelayAsync(TimeSpan time)
     {
@@ -161,6 +165,11 @@ internal sealed class World
     {
         Volatile.Write(ref _steps, _steps + 1);
         Inspect?.Invoke();
+        while (_atSteps.TryPeek(out _, out var step) && step <= _steps)
+        {
+            Control.Run(_atSteps.Dequeue());
+        }
+
         if (_ready.Count > 0)
         {
             RunReady();
