@@ -66,6 +66,13 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
                 throw new OracleException($"O6: {name} leads epoch {status.Epoch}, which no majority has promised on disk");
             }
 
+            // One that comes too late to an epoch may lack what the next has committed, and can commit nothing.
+            var isNewest = _masters.Count == 0 || _masters.Last().Key < status.Epoch;
+            if (isNewest && !cluster.Brokers[number].Host.Disk.IsRotten)
+            {
+                CheckComplete(name, status.Epoch, replica.Journal);
+            }
+
             _masters[status.Epoch] = name;
             cluster.NewestMaster = _masters.Last().Value;
         }
@@ -130,6 +137,32 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         if (holds > seen.Held)
         {
             (seen.HeldBefore, seen.Held) = (seen.Held, holds);
+        }
+    }
+
+    /// <summary>Who begins to lead the newest epoch has everything that was ever committed.</summary>
+    private void CheckComplete(string name, Epoch epoch, Journal journal)
+    {
+        if (journal.Failure is not null)
+        {
+            return;
+        }
+
+        if (journal.Sealed.Value < _canonEnd)
+        {
+            throw new OracleException($"O5: {name} leads epoch {epoch} with a journal that ends at {journal.Sealed}, but everything before {_canonEnd} is committed");
+        }
+
+        for (var at = Math.Max(journal.Committed.Value, journal.First.Value); at < _canonEnd;)
+        {
+            var wanted = (int)Math.Min(_buffer.Length, _canonEnd - at);
+            var count = journal.CopyRecords(new Position(at), _buffer.AsSpan(0, wanted));
+            if (count == 0 || !_buffer.AsSpan(0, count).SequenceEqual(_canon.AsSpan((int)at, count)))
+            {
+                throw new OracleException($"O5: {name} leads epoch {epoch}, and what it has from {at} on is not what was committed there");
+            }
+
+            at += count;
         }
     }
 

@@ -54,7 +54,7 @@ internal static class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, MoveClock, SlowWire, LosePackets,
+        KillRegistry, DisplaceTwice, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, MoveClock, SlowWire, LosePackets,
     ];
 
     private static Fault KillBroker(Random random, TimeSpan at) =>
@@ -115,6 +115,51 @@ internal static class FaultPlan
                     .SelectMany(host => new[] { all.World.Wires.Between(cut, host), all.World.Wires.Between(host, cut) }),
             ];
         });
+    }
+
+    /// <summary>
+    /// The master goes on alone with its clients; the next one has hardly begun to lead when it dies and the first one is back, with records that nobody else has.
+    /// </summary>
+    private static Fault DisplaceTwice(Random random, TimeSpan at)
+    {
+        var (later, away) = (Some(random, 0.001, 0.5), Some(random, 1, 8));
+        var cut = new List<Wire>();
+        void Mend()
+        {
+            cut.ForEach(wire => wire.Mend());
+            cut.Clear();
+        }
+
+        return new Fault(
+            at,
+            Some(random, 5, 25),
+            "the master is cut off from the brokers until another leads and dies",
+            all =>
+            {
+                var first = all.Find(new Victim(0, Part.Master));
+                for (var number = 0; number < all.Brokers.Count; number++)
+                {
+                    if (number != first)
+                    {
+                        cut.AddRange([all.Between(first, number), all.Between(number, first)]);
+                    }
+                }
+
+                cut.ForEach(wire => wire.Cut());
+                all.At(Moment.NewMaster, () => all.World.After(later, all.World.Control, () =>
+                {
+                    if (cut.Count == 0)
+                    {
+                        return; // it has taken too long
+                    }
+
+                    var second = all.Find(new Victim(0, Part.Master));
+                    all.Kill(second);
+                    all.World.After(away, all.World.Control, () => all.EnsureRuns(second));
+                    Mend();
+                }));
+            },
+            _ => Mend());
     }
 
     private static Fault CutRegistry(Random random, TimeSpan at)
