@@ -45,6 +45,7 @@ public interface IReplicaPeer
     IAsyncEnumerable<JournalChunk> OnFetchAsync(FetchRequest request, CancellationToken cancellationToken);
 
     /// <exception cref="Fabric.Store.NotMasterException">This replica does not lead the epoch, or the asker is not in its set.</exception>
+    /// <exception cref="Fabric.Store.StoreException">There is no sound checkpoint, or what comes next was cleaned away on a disk that is nearly full.</exception>
     IAsyncEnumerable<CopyFrame> OnCopyAsync(CopyRequest request, CancellationToken cancellationToken);
 }
 

@@ -22,23 +22,19 @@ public sealed partial class Replica
 
     async IAsyncEnumerable<CopyFrame> IReplicaPeer.OnCopyAsync(CopyRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var lead = LeadFor(request);
-        Hold(lead, request.Replica, Position.Zero); // nothing is cleaned while it is looked what there is
-        using var checkpoint = _journal.OpenCheckpoint();
-        if (checkpoint is null)
-        {
-            throw new NotMasterException(null); // a journal whose start was cleaned has one; another needs no copy
-        }
-
+        Hold(LeadFor(request), request.Replica, Position.Zero); // nothing is cleaned while it is looked what there is
+        await Task.Yield(); // here and below: the disk is not for the thread that serves the sockets
+        var resumes = request.Checkpoint > Position.Zero && request.End >= _journal.First && request.End <= _journal.End;
+        using var checkpoint = resumes ? null : _journal.OpenCheckpoint() ?? throw new StoreException("there is no sound checkpoint to copy");
         var start = CopyStart(request, checkpoint);
-        Hold(lead, request.Replica, start.Position);
         yield return start;
 
         var buffer = new byte[CopyChunkBytes];
         for (long offset = 0; offset < start.CheckpointBytes;)
         {
             Hold(LeadFor(request), request.Replica, start.Position);
-            var count = checkpoint.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, start.CheckpointBytes - offset)), offset);
+            await Task.Yield();
+            var count = checkpoint!.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, start.CheckpointBytes - offset)), offset);
             yield return new CopyFrame(CopyFrameKind.Checkpoint) { Bytes = new ReadOnlySequence<byte>(buffer, 0, count) };
             offset += count;
         }
@@ -47,6 +43,7 @@ public sealed partial class Replica
         {
             cancellationToken.ThrowIfCancellationRequested();
             Hold(LeadFor(request), request.Replica, start.Position);
+            await Task.Yield();
             var count = _journal.CopyRecords(from, buffer.AsSpan(0, (int)Math.Min(buffer.Length, start.To - from)));
             yield return new CopyFrame(CopyFrameKind.Records) { Position = from, Bytes = new ReadOnlySequence<byte>(buffer, 0, count) };
             from += count;
@@ -56,19 +53,16 @@ public sealed partial class Replica
     /// <summary>
     /// What there is for the slave. Only what is known to be committed: that is part of every later master's journal, so it stays true whoever leads when the slave is done.
     /// </summary>
-    private CopyFrame CopyStart(CopyRequest request, CheckpointReader checkpoint)
+    /// <param name="request">What it has.</param>
+    /// <param name="checkpoint">What it begins anew with; null when it goes on with what it has.</param>
+    private CopyFrame CopyStart(CopyRequest request, CheckpointReader? checkpoint) => new(CopyFrameKind.Start)
     {
-        var (first, committed) = (_journal.First, _journal.Committed);
-        var resumes = request.Checkpoint > Position.Zero && request.End >= first && request.End <= _journal.End;
-        return new CopyFrame(CopyFrameKind.Start)
-        {
-            Resumes = resumes,
-            Checkpoint = resumes ? request.Checkpoint : checkpoint.Position,
-            CheckpointBytes = resumes ? 0 : checkpoint.Bytes,
-            Position = resumes ? request.End : first,
-            To = resumes ? Position.Max(committed, request.End) : committed,
-        };
-    }
+        Resumes = checkpoint is null,
+        Checkpoint = checkpoint?.Position ?? request.Checkpoint,
+        CheckpointBytes = checkpoint?.Bytes ?? 0,
+        Position = checkpoint is null ? request.End : _journal.First,
+        To = checkpoint is null ? Position.Max(_journal.Committed, request.End) : _journal.Committed,
+    };
 
     private Lead LeadFor(CopyRequest request) =>
         _lead is { } lead && lead.Epoch == request.Epoch && request.StoreId == _set.StoreId && _set.Contains(request.Replica)

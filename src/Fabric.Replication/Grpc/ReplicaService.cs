@@ -64,7 +64,7 @@ internal sealed class ReplicaService(IReplicaPeer peer)
         {
             throw new GrpcException(GrpcStatusCode.InvalidArgument, exception.Message, exception);
         }
-        catch (Exception exception) when (exception is NotMasterException or PositionCleanedException)
+        catch (Exception exception) when (exception is NotMasterException or StoreException)
         {
             throw new GrpcException(GrpcStatusCode.FailedPrecondition, exception.Message, exception);
         }

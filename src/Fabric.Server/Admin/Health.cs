@@ -2,7 +2,7 @@ namespace Fabric.Server.Admin;
 
 /// <summary>
 /// Judges a node's status. Readiness is a legitimate role, not mastership: a rolling restart waits for it, and would hang if slaves
-/// were not ready.
+/// were not ready. A slave that copies its master's journal is not ready: it holds nothing yet that the next restart could rely on.
 /// </summary>
 internal static class Health
 {

@@ -3,6 +3,7 @@ using Fabric.Replication;
 using Fabric.Replication.Core;
 using Fabric.Replication.Grpc;
 using Fabric.Runtime;
+using Fabric.Store;
 using Fabric.Store.Journal;
 
 namespace Fabric.Tests.Replication;
@@ -12,10 +13,12 @@ namespace Fabric.Tests.Replication;
 internal sealed class FullCopyTests
 {
     private string? _favourite;
+    private TimeSpan _grace;
+    private TimeSpan _stall;
     private int _count;
 
     [SetUp]
-    public void Forget() => (_favourite, _count) = (null, 0);
+    public void Forget() => (_favourite, _grace, _stall, _count) = (null, TimeSpan.FromMinutes(2), TimeSpan.FromSeconds(4), 0);
 
     [Test]
     public async Task A_slave_too_far_behind_copies_the_journal_and_can_lead_with_it()
@@ -111,6 +114,90 @@ internal sealed class FullCopyTests
         await group.CrashAsync(late, powerLoss ? new Random(7) : null);
         await LeadAgainAsync(group, await group.ReplacedAsync(await group.StartAsync(late.Container)));
         Assert.That(resumed, Is.Not.Null);
+    }
+
+    [Test]
+    public async Task A_copy_whose_place_was_cleaned_away_meanwhile_begins_anew()
+    {
+        _grace = TimeSpan.Zero;
+        await using var group = await StartAsync();
+        var (master, late) = await LeaveBehindAsync(group);
+        var inTheMiddle = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var starts = new List<CopyFrame>();
+        group.Network.OnCopyFrame = frame =>
+        {
+            if (frame.Kind == CopyFrameKind.Start)
+            {
+                starts.Add(frame);
+            }
+            else if (frame.Kind == CopyFrameKind.Records && frame.Position > starts[0].Position && starts.Count == 1)
+            {
+                inTheMiddle.TrySetResult();
+                throw new ReplicaLinkException("broken for the test", refused: false);
+            }
+
+            return starts.Count == 1 ? frame : throw new ReplicaLinkException("still broken", refused: false);
+        };
+        late = await group.StartAsync(late.Container);
+        await inTheMiddle.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        await group.CrashAsync(late);
+        var had = master.Replica.Journal.End;
+        foreach (var node in group.Nodes)
+        {
+            node.Keeps = null;
+        }
+
+        while (master.Replica.Journal.First <= had)
+        {
+            Assert.That(_count, Is.LessThan(100_000), "it is cleaned");
+            await AppendAsync(group, master, 200, 300);
+        }
+
+        starts.Clear();
+        group.Network.OnCopyFrame = frame =>
+        {
+            if (frame.Kind == CopyFrameKind.Start)
+            {
+                starts.Add(frame);
+            }
+
+            return frame;
+        };
+        await LeadAgainAsync(group, await group.ReplacedAsync(await group.StartAsync(late.Container)));
+        Assert.That(starts.Select(start => start.Resumes), Is.EqualTo(new[] { false }), "what it had is of no use");
+    }
+
+    [Test]
+    public async Task Only_a_member_gets_a_copy_and_only_of_the_epoch_that_is_led()
+    {
+        await using var group = await StartAsync();
+        var (master, late) = await LeaveBehindAsync(group);
+        var state = ReplicaStateFile.Open(late.Disk, "/journal", Guid.Empty, hasRecords: true);
+        var request = new CopyRequest(state.FirstSet!.StoreId, state.Id, master.Replica.Status.Epoch, Position.Zero, Position.Zero);
+        Assert.That(await FramesAsync(master, request), Is.GreaterThan(5));
+        var slave = group.Others(master).Single();
+        foreach (var (node, wrong) in new[]
+        {
+            (master, request with { StoreId = Guid.NewGuid() }),
+            (master, request with { Replica = new ReplicaId(Guid.NewGuid()) }),
+            (master, request with { Epoch = request.Epoch.Next }),
+            (master, request with { Epoch = Epoch.None }),
+            (slave, request),
+        })
+        {
+            Assert.ThrowsAsync<NotMasterException>(() => FramesAsync(node, wrong), $"{wrong}");
+        }
+
+        static async Task<int> FramesAsync(ReplicaNode node, CopyRequest request)
+        {
+            var count = 0;
+            await foreach (var frame in ((IReplicaPeer)node.Replica).OnCopyAsync(request, CancellationToken.None))
+            {
+                count++;
+            }
+
+            return count;
+        }
     }
 
     [Test]
@@ -218,12 +305,74 @@ internal sealed class FullCopyTests
         await group.AgreedAsync(_count);
     }
 
+    [TestCase("Write", "copied.checkpoint")]
+    [TestCase("Sync", "copied.checkpoint")]
+    [TestCase("Rename", "copy.state")]
+    [TestCase("Write", "journal-")]
+    [TestCase("Rename", "copy.switch")]
+    public async Task A_disk_that_hangs_during_a_copy_makes_the_replica_leave_and_come_back(string call, string file)
+    {
+        _stall = TimeSpan.FromMilliseconds(400);
+        await using var group = await StartAsync();
+        var (master, late) = await LeaveBehindAsync(group);
+        using var released = new ManualResetEventSlim();
+        late.Disk.OnCall = (name, path) =>
+        {
+            if (name == call && path.StartsWith("/journal/copy", StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(file, StringComparison.Ordinal))
+            {
+                released.Wait();
+            }
+        };
+        try
+        {
+            late = await group.StartAsync(late.Container);
+            Assert.ThrowsAsync<StoreUnavailableException>(() => late.Replica.Completion.WaitAsync(TimeSpan.FromSeconds(20)));
+            lock (group.Nodes)
+            {
+                group.Nodes.Remove(late);
+            }
+
+            group.Network.Cut(late.Address);
+            await late.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+            Assert.That(() => group.StartAsync(late.Container), Throws.InstanceOf<IOException>(), "its last life still has the directory");
+            await AppendAsync(group, master, 10, 100);
+        }
+        finally
+        {
+            late.Disk.OnCall = null;
+            released.Set();
+        }
+
+        late = await ComesBackAsync(group, late.Container);
+        await group.EventuallyAsync(
+            () => late.Replica.Completion.IsCompleted || master.Replica.Status.Slaves.Count(slave => slave.Attached) == 2, "it copies, or has the copy already");
+        await LeadAgainAsync(group, late.Replica.Completion.IsCompleted ? await group.ReplacedAsync(late) : late);
+    }
+
+    /// <summary>Starts it again and again, as its container does.</summary>
+    private static async Task<ReplicaNode> ComesBackAsync(ReplicaGroup group, string container)
+    {
+        var start = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await group.StartAsync(container);
+            }
+            catch (IOException) when (TimeProvider.System.GetElapsedTime(start) < TimeSpan.FromSeconds(20))
+            {
+                await Task.Delay(20);
+            }
+        }
+    }
+
     private Task<ReplicaGroup> StartAsync(Func<IReplicaLink>? newLink = null) => ReplicaGroup.StartAsync(
         options => options with
         {
             Weight = options.Container == _favourite ? 5 : 1,
             Journal = options.Journal with { SegmentBytes = 64 * 1024, CheckpointBytes = 256 * 1024, TailBytes = 1024 * 1024, RetainedBytesMax = 0, FreeBytesLow = 0 },
-            Times = options.Times with { CopyRetry = TimeSpan.FromMilliseconds(50) },
+            // Lease and patience as shipped: none of this is about a master that is slow to be heard, and copies keep the processors busy.
+            Times = new ReplicaTimes { CopyRetry = TimeSpan.FromMilliseconds(50), CopyGrace = _grace, DiskStallLimit = _stall },
         },
         newLink: newLink);
 
