@@ -96,6 +96,8 @@ public static class ZnodePaths
 
     public static string BrokerReplicas(string group, string broker) => $"{Brokers}/{group}/{broker}/replicas";
 
+    public static string BrokerChange(string group, string broker) => $"{Brokers}/{group}/{broker}/change";
+
     public static string BrokerSlaves(string group, string broker) => $"{Brokers}/{group}/{broker}/slaves";
 
     public static string BrokerHistory(string group, string broker) => $"{Brokers}/{group}/{broker}/history";

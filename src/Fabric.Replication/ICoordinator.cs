@@ -10,7 +10,7 @@ namespace Fabric.Replication;
 public interface ICoordinator : IAsyncDisposable
 {
     /// <summary>
-    /// The replica set of a broker that has none yet: waits until all expected containers are present and fixes it once for all.
+    /// The replica set of a broker: when it has none yet, waits until all expected containers are present and fixes it. One that is there already need not contain this replica.
     /// </summary>
     Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken);
 
@@ -42,6 +42,11 @@ public interface ICoordinator : IAsyncDisposable
     /// <returns>Whether the epoch is ours.</returns>
     Task<bool> TryClaimEpochAsync(Epoch epoch, int expectedVersion, ReplicaId claimant, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Writes the set that the master of an epoch has committed in the place of an older one of the same store, and removes the change that is done with it; does nothing when a higher epoch was claimed.
+    /// </summary>
+    Task ShowSetAsync(Epoch epoch, ReplicaSet set, Guid? done, CancellationToken cancellationToken);
+
     /// <summary>Shows people which slaves are in sync. The newest call wins.</summary>
     Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken);
 }
@@ -50,7 +55,8 @@ public interface ICoordinator : IAsyncDisposable
 /// <param name="Container">Where it runs.</param>
 /// <param name="InSync">Whether it follows and lacks at most a batch or two.</param>
 /// <param name="LagBytes">What it lacks; null when it does not follow.</param>
-public sealed record SlaveState(string Container, bool InSync, long? LagBytes);
+/// <param name="IsLearner">It is to become a member, and counts for nothing yet.</param>
+public sealed record SlaveState(string Container, bool InSync, long? LagBytes, bool IsLearner = false);
 
 /// <summary>The broker, as replication sees it. Calls come one after the other.</summary>
 public interface IBrokerHost

@@ -12,7 +12,6 @@ namespace Fabric.Replication;
 /// </summary>
 internal sealed class RegistryWriter
 {
-    private const long InSyncBytes = 1024 * 1024;
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(5);
 
     private readonly Lock _gate = new();
@@ -24,6 +23,7 @@ internal sealed class RegistryWriter
     private CandidateState? _next;
     private SlaveReport? _nextReport;
     private SlaveReport? _lastReport;
+    private (Epoch Epoch, ReplicaSet Set, Guid? Done)? _nextSet;
 
     public RegistryWriter(FabricRuntime runtime, ICoordinator coordinator, ILogger logger, CancellationToken stopping)
     {
@@ -48,16 +48,27 @@ internal sealed class RegistryWriter
     public void Report(Epoch epoch, IReadOnlyList<SlaveProgress> slaves, Position end, TimeSpan now)
     {
         var report = new SlaveReport(epoch, [.. slaves.Select(slave => new SlaveState(
-            slave.Member.Container, slave.Attached && end - slave.Durable < InSyncBytes, slave.Attached ? end - slave.Durable : null))], now);
+            slave.Member.Container, slave.IsInSync(end), slave.Attached ? end - slave.Durable : null, IsLearner: !slave.IsMember))], now);
         lock (_gate)
         {
             if (_lastReport is { } last && last.Epoch == epoch && now - last.At < ReportInterval
-                && last.Slaves.Select(slave => slave.InSync).SequenceEqual(report.Slaves.Select(slave => slave.InSync)))
+                && last.Slaves.Select(Shape).SequenceEqual(report.Slaves.Select(Shape)))
             {
                 return;
             }
 
             _lastReport = _nextReport = report;
+        }
+
+        _wake.Set();
+    }
+
+    /// <summary>Shows the committed set, and which change is done.</summary>
+    public void ShowSet(Epoch epoch, ReplicaSet set, Guid? done)
+    {
+        lock (_gate)
+        {
+            _nextSet = (epoch, set, done);
         }
 
         _wake.Set();
@@ -90,15 +101,22 @@ internal sealed class RegistryWriter
             await _wake.WaitAsync();
             CandidateState? state;
             SlaveReport? report;
+            (Epoch Epoch, ReplicaSet Set, Guid? Done)? set;
             lock (_gate)
             {
                 (state, _next) = (_next, null);
                 (report, _nextReport) = (_nextReport, null);
+                (set, _nextSet) = (_nextSet, null);
             }
 
             if (state is not null)
             {
                 await WriteAsync($"{state.Role}", () => _coordinator.PublishAsync(state, _stopping));
+            }
+
+            if (set is { } shown)
+            {
+                await WriteAsync("the replica set", () => _coordinator.ShowSetAsync(shown.Epoch, shown.Set, shown.Done, _stopping));
             }
 
             if (report is not null)
@@ -107,6 +125,8 @@ internal sealed class RegistryWriter
             }
         }
     }
+
+    private static (string Container, bool InSync, bool IsLearner) Shape(SlaveState slave) => (slave.Container, slave.InSync, slave.IsLearner);
 
     private async Task WriteAsync(string what, Func<Task> write)
     {

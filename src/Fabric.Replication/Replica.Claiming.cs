@@ -33,7 +33,7 @@ public sealed partial class Replica
 
     private void RequestPromises(PromiseRequest request)
     {
-        foreach (var member in _set.Members.Where(member => member.Id != _state.Id))
+        foreach (var member in _log.Set.Members.Where(member => member.Id != _state.Id))
         {
             if (_registryWriter.AddressOf(member.Id) is { } address)
             {
@@ -46,7 +46,7 @@ public sealed partial class Replica
     {
         try
         {
-            var reply = await _link.PromiseAsync(address, _set.StoreId, request, _options.Times.StepLimit, _stopping.Token);
+            var reply = await _link.PromiseAsync(address, _log.Set.StoreId, request, _options.Times.StepLimit, _stopping.Token);
             Post(now => _core.OnPromiseReplied(request.Candidate.Epoch, reply, now));
         }
         catch (ReplicaLinkException exception)
@@ -89,7 +89,7 @@ public sealed partial class Replica
         }
 
         await _journal.TruncateAsync(adopt.Common);
-        var request = new FetchRequest(_set.StoreId, _state.Id, adopt.Epoch, adopt.Common, adopt.End);
+        var request = new FetchRequest(_log.Set.StoreId, _state.Id, adopt.Epoch, adopt.Common, adopt.End);
         await foreach (var chunk in _link.FetchAsync(address, request, cancellationToken))
         {
             _journal.AppendReplicated(chunk.Position, chunk.Records);

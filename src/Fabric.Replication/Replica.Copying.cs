@@ -65,7 +65,7 @@ public sealed partial class Replica
     };
 
     private Lead LeadFor(CopyRequest request) =>
-        _lead is { } lead && lead.Epoch == request.Epoch && request.StoreId == _set.StoreId && _set.Contains(request.Replica)
+        _lead is { } lead && lead.Epoch == request.Epoch && request.StoreId == _log.Set.StoreId && lead.Feeds(request.Replica)
             ? lead
             : throw new NotMasterException(null);
 
@@ -81,7 +81,7 @@ public sealed partial class Replica
         _copier = new Copier(
             new CopierTies(_runtime, _link, _options.Journal, _logger, this),
             master,
-            new CopyRequest(_set.StoreId, _state.Id, master.Epoch, Position.Zero, Position.Zero),
+            new CopyRequest(_log.Set.StoreId, _state.Id, master.Epoch, Position.Zero, Position.Zero),
             _journal.Committed,
             _copyClosing);
         _copier.Start();

@@ -46,7 +46,7 @@ public sealed partial class Replica
             }
         }
 
-        _snapshot = new RoleSnapshot(_core.Role, _core.Epoch, _core.Master?.Container);
+        _snapshot = new RoleSnapshot(_core.Role, _core.Epoch, _core.Master?.Container, _core.Problem);
     }
 
     private async Task ExecuteAsync(ReplicaEffect effect)
@@ -118,6 +118,18 @@ public sealed partial class Replica
             case ReplicaEffect.PrepareServing:
                 _isPrepared = true;
                 _host.Prepare();
+                break;
+            case ReplicaEffect.ChangeSet change:
+                ChangeSet(change.Set);
+                break;
+            case ReplicaEffect.TakeLearner take:
+                _lead?.TakeLearner(take.Learner);
+                break;
+            case ReplicaEffect.DropLearner drop:
+                _lead?.DropLearner(drop.Learner);
+                break;
+            case ReplicaEffect.ShowSet show:
+                _registryWriter.ShowSet(show.Epoch, show.Set, show.Done);
                 break;
             case ReplicaEffect.Serve serve:
                 StartServing(serve.Epoch);
@@ -196,7 +208,7 @@ public sealed partial class Replica
     private void StartFollowing(MasterAddress master)
     {
         _follower = new Follower(_runtime, _link, _journal, master, _options, this);
-        _follower.Start(new FollowHello(_set.StoreId, _state.Id, _options.Container, _state.Promised, new ReplicaLog(_journal).Epochs));
+        _follower.Start(new FollowHello(_log.Set.StoreId, _state.Id, _options.Container, _state.Promised, _log.Epochs));
     }
 
     private async Task StopFollowingAsync()
@@ -246,16 +258,29 @@ public sealed partial class Replica
     private void StartLeading(Epoch epoch)
     {
         var appended = _journal.BecomeMaster(EpochRecord.RecordKind, new EpochRecord(epoch, _state.Id).Encode());
-        if (!_journal.SystemRecords.Any(IsRecordOfOurSet))
+        if (!_log.HasSetRecord)
         {
-            _journal.Append(ReplicaSet.RecordKind, 0, _set.Encode(), default);
+            _journal.Append(ReplicaSet.RecordKind, 0, _log.Set.Encode(), default);
         }
 
-        var tracker = new CommitTracker(_set, _state.Id, _options.Sync, epoch, appended.End, Now);
+        var tracker = new CommitTracker(_log.Set, _state.Id, _options.Sync, epoch, appended.End, Now);
         var lead = new Lead(tracker, appended.Position, appended.End);
         _lead = lead;
         _logger.LogInformation("{Container} leads {Broker} in epoch {Epoch}", _options.Container, _options.Broker, epoch);
         Count(lead); // the record may be on disk already, before anybody counted
+    }
+
+    private void ChangeSet(ReplicaSet set)
+    {
+        if (_lead is not { } lead)
+        {
+            return;
+        }
+
+        _logger.LogInformation("The replicas of {Broker} are now {Containers}", _options.Broker, string.Join(", ", set.Members.Select(member => member.Container)));
+        lead.ChangeSet(set); // before the record can be acknowledged
+        _journal.Append(ReplicaSet.RecordKind, 0, set.Encode(), default);
+        Count(lead);
     }
 
     private void EndLead()
@@ -349,5 +374,5 @@ public sealed partial class Replica
         }
     }
 
-    private string ContainerOf(ReplicaId id) => _set.Members.FirstOrDefault(member => member.Id == id)?.Container ?? id.ToString();
+    private string ContainerOf(ReplicaId id) => _log.Set.Members.FirstOrDefault(member => member.Id == id)?.Container ?? id.ToString();
 }

@@ -15,7 +15,7 @@ public sealed partial class Replica
 
     async Task<PromiseReply> IReplicaPeer.OnPromiseAsync(Guid storeId, PromiseRequest request, CancellationToken cancellationToken)
     {
-        if (_retired || _set is null || storeId != _set.StoreId)
+        if (_retired || _log is null || storeId != _log.Set.StoreId)
         {
             return new PromiseReply(_state.Id, false, _state.Promised, false, EpochTable.Empty);
         }
@@ -52,7 +52,7 @@ public sealed partial class Replica
         for (var from = request.From; from < request.To;)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (request.StoreId != _set.StoreId || _state.Promised != request.Epoch || _core.Master?.Replica != request.Candidate)
+            if (request.StoreId != _log.Set.StoreId || _state.Promised != request.Epoch || _core.Master?.Replica != request.Candidate)
             {
                 throw new Fabric.Store.NotMasterException(null);
             }

@@ -35,10 +35,10 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 
     private Journal _journal = null!;
     private ReplicaStateFile _state = null!;
-    private ReplicaSet _set = null!;
+    private ReplicaLog _log = null!;
     private ReplicaCore _core = null!;
     private RegistryWriter _registryWriter = null!;
-    private volatile RoleSnapshot _snapshot = new(ReplicaRole.Electing, Epoch.None, null);
+    private volatile RoleSnapshot _snapshot = new(ReplicaRole.Electing, Epoch.None, null, null);
     private ITimer? _ticker;
     private int _tickWaits;
     private Task _loop = Task.CompletedTask;
@@ -71,9 +71,9 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     {
         get
         {
-            var (role, epoch, master) = _snapshot;
+            var (role, epoch, master, problem) = _snapshot;
             return new ReplicaStatus(
-                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure ?? _serveProblem,
+                role, epoch, master, _journal.End, _journal.Committed, _lead?.Progress().Slaves ?? [], _failure ?? _serveProblem ?? problem,
                 _state.Promised, IsCopying: _copier is not null);
         }
     }
@@ -130,10 +130,10 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         {
             await OpenStoreAsync(stateMachine, cancellationToken);
             var address = await _link.ListenAsync(this, cancellationToken);
-            _set = await FindSetAsync(cancellationToken);
-            _coordinator.Know(_set);
+            _log = new ReplicaLog(_journal, await FindFirstSetAsync(cancellationToken));
+            _coordinator.Know(_log.Set);
             var identity = new ReplicaIdentity(_state.Id, _options.Container, address, _options.Weight);
-            _core = new ReplicaCore(identity, _set, _state.Promised, new ReplicaLog(_journal), _options.Times);
+            _core = new ReplicaCore(identity, _state.Promised, _log, _options.Times);
             _registryWriter = new RegistryWriter(_runtime, _coordinator, _logger, _stopping.Token);
             await _coordinator.JoinAsync(OnView, cancellationToken);
         }
@@ -172,27 +172,25 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         return new Guid(bytes);
     }
 
-    private async Task<ReplicaSet> FindSetAsync(CancellationToken cancellationToken)
+    /// <summary>The set that this replica was formed with, or learned of when it came later; remembered in the state file.</summary>
+    private async Task<ReplicaSet> FindFirstSetAsync(CancellationToken cancellationToken)
     {
-        var recorded = _journal.SystemRecords.LastOrDefault(IsRecordOfOurSet);
-        var set = recorded.Body is { Length: > 0 } body ? ReplicaSet.Decode(body.Span) : _state.FirstSet;
-        if (set is null)
+        if (_state.FirstSet is not { } set)
         {
             set = await _coordinator.FormAsync(_state.Id, _state.Origin, cancellationToken);
+            if (!set.Contains(_state.Id) && _state.Origin != Guid.Empty)
+            {
+                throw new Fabric.Store.StoreException(
+                    $"this replica ({_state.Id}) is not in the replica set of broker {_options.Broker}: {string.Join(", ", set.Members.Select(member => member.Container))}. "
+                    + "It was restored from a backup beside a broker that still has its replicas; a backup is restored only when all of them are lost. "
+                    + "To make this container one of them, empty its journal's directory first.");
+            }
+
             await WriteStateAsync(() => _state.Form(set), cancellationToken);
         }
 
-        return set.Contains(_state.Id)
-            ? set
-            : throw new Fabric.Store.StoreException(
-                $"this replica ({_state.Id}) is not in the replica set of broker {_options.Broker}: {string.Join(", ", set.Members.Select(member => member.Container))}. "
-                + (_state.Origin == Guid.Empty
-                    ? "Its disk was replaced or belongs to another broker; bring the old directory back."
-                    : "It was restored from a backup beside a broker that still has its replicas; a backup is restored only when all of them are lost."));
+        return set;
     }
-
-    /// <summary>Whether it names a set of the broker that this replica belongs to, and not of the one that its journal was restored from.</summary>
-    private bool IsRecordOfOurSet(SystemRecord record) => record.Kind == ReplicaSet.RecordKind && record.Position >= _state.Inherited;
 
     private void Post(Action<TimeSpan> input)
     {
@@ -237,8 +235,8 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         var heardMaster = _follower?.Heard ?? default;
         var stalled = _journal.PendingSince is { } since ? _runtime.Time.GetElapsedTime(since) : TimeSpan.Zero;
         return _lead is { } lead
-            ? lead.Heard(now - _options.Times.Lease, stalled) with { Master = heardMaster }
-            : new Heard(heardMaster, false, stalled, null);
+            ? lead.Heard(now - _options.Times.Lease, stalled, _journal.End) with { Master = heardMaster }
+            : new Heard(heardMaster, false, stalled, null, []);
     }
 
     private async Task RunAsync()
@@ -277,25 +275,5 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         }
     }
 
-    private sealed record RoleSnapshot(ReplicaRole Role, Epoch Epoch, string? Master);
-
-    private sealed class ReplicaLog(Journal journal) : IReplicaLog
-    {
-        public EpochTable Epochs
-        {
-            get
-            {
-                var (records, end) = journal.Shape;
-                var starts = records
-                    .Where(record => record.Kind == EpochRecord.RecordKind)
-                    .Select(record => new EpochStart(EpochRecord.Decode(record.Body.Span).Epoch, record.Position))
-                    .ToArray();
-                return new EpochTable(starts, end);
-            }
-        }
-
-        public Position Committed => journal.Committed;
-
-        public Position First => journal.First;
-    }
+    private sealed record RoleSnapshot(ReplicaRole Role, Epoch Epoch, string? Master, string? Problem);
 }

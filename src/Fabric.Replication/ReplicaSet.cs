@@ -68,6 +68,12 @@ public sealed class ReplicaSet
 
     public bool Contains(ReplicaId id) => Members.Any(member => member.Id == id);
 
+    /// <summary>The same data with one member more.</summary>
+    public ReplicaSet With(ReplicaMember member) => new(StoreId, [.. Members, member]);
+
+    /// <summary>The same data with one member less.</summary>
+    public ReplicaSet Without(ReplicaId id) => new(StoreId, Members.Where(member => member.Id != id));
+
     /// <summary>Body: store id (16 bytes), u8 count, per member id (16 bytes), u8 length and UTF-8 name of the container.</summary>
     public byte[] Encode()
     {

@@ -38,11 +38,13 @@ public sealed class ReplicaStateFile
     /// <summary>No epoch below this one will be served by this replica again.</summary>
     public Epoch Promised { get; private set; }
 
-    /// <summary>The set it was formed with; the journal's newest ReplicaSet record takes its place. Null before the broker is formed.</summary>
+    /// <summary>
+    /// The set it was formed with, or that there was when it came to a broker that has one, and then it is not in it. The journal's newest ReplicaSet record of the same store takes its place. Null before it is known.
+    /// </summary>
     public ReplicaSet? FirstSet { get; private set; }
 
     /// <summary>
-    /// The journal up to here came from a backup. The replica sets named in it are of the broker that was lost, and say nothing about this replica. Zero for a journal
+    /// The journal up to here came from a backup. The replica sets named in it are of the broker that was lost, as their store's id says, and say nothing about this replica. Zero for a journal
     /// that began here.
     /// </summary>
     public Position Inherited { get; private set; }
@@ -95,7 +97,7 @@ public sealed class ReplicaStateFile
         Write();
     }
 
-    /// <summary>Remembers the set this replica was formed with; on disk when it returns.</summary>
+    /// <summary>Remembers the first set that this replica knows; on disk when it returns.</summary>
     public void Form(ReplicaSet set)
     {
         FirstSet = set;

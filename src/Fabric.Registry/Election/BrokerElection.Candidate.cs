@@ -11,6 +11,7 @@ public sealed partial class BrokerElection
 
     private volatile CandidateRecord? _wanted;
     private volatile SlavesRecord? _report;
+    private volatile CommittedSet? _committed;
     private volatile bool _withdrawn;
     private volatile bool _missing;
 
@@ -19,6 +20,7 @@ public sealed partial class BrokerElection
     private long _candidateSession;
     private CandidateRecord? _written;
     private SlavesRecord? _reported;
+    private CommittedSet? _replaced;
     private long _historyEpoch;
 
     /// <summary>
@@ -38,6 +40,22 @@ public sealed partial class BrokerElection
     public Task ReportSlavesAsync(long epoch, IReadOnlyList<SlaveRecord> slaves, CancellationToken cancellationToken)
     {
         _report = new SlavesRecord(epoch, slaves);
+        return _candidateLoop.WakeAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// As the master of an epoch, writes the replica set that is committed in the place of an older one of the same store, and removes the change that is done with it, if it is still that one. Dropped when a higher epoch
+    /// was claimed. The newest call wins.
+    /// </summary>
+    /// <param name="epoch">The epoch that is led.</param>
+    /// <param name="set">The committed set.</param>
+    /// <param name="done">The id of the change that is done; null for none.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="RegistryUnavailableException">The registry is away; it will be written when it is back.</exception>
+    public Task ReplaceSetAsync(long epoch, ReplicaSetRecord set, Guid? done, CancellationToken cancellationToken)
+    {
+        _known = set;
+        _committed = new CommittedSet(epoch, set, done);
         return _candidateLoop.WakeAsync(cancellationToken);
     }
 
@@ -94,6 +112,12 @@ public sealed partial class BrokerElection
         {
             await WriteReportAsync(report, cancellationToken);
             _reported = report;
+        }
+
+        if (_committed is { } committed && !ReferenceEquals(committed, _replaced))
+        {
+            await WriteSetAsync(committed, cancellationToken);
+            _replaced = committed;
         }
     }
 
@@ -216,6 +240,37 @@ public sealed partial class BrokerElection
         _historyEpoch = master.Epoch;
     }
 
+    private async Task WriteSetAsync(CommittedSet committed, CancellationToken cancellationToken)
+    {
+        while (await _registry.TryGetAsync(_epochPath, cancellationToken) is { } epoch && ElectionJson.ReadClaim(epoch.Data, _epochPath).Epoch <= committed.Epoch)
+        {
+            List<MultiOperation> operations = [MultiOperation.Check(_epochPath, epoch.Stat.Version)];
+            var shown = await _registry.TryGetAsync(_setPath, cancellationToken);
+            if (shown is not null && SetOf(shown) is { } present && present.StoreId != committed.Set.StoreId)
+            {
+                return; // somebody else's data: not ours to overwrite
+            }
+
+            operations.Add(shown is null
+                ? MultiOperation.Create(_setPath, ElectionJson.Write(committed.Set), RegistryAcls.For(_setPath), CreateMode.Persistent)
+                : MultiOperation.SetData(_setPath, ElectionJson.Write(committed.Set), shown.Stat.Version));
+            if (committed.Done is not null && await _registry.TryGetAsync(_changePath, cancellationToken) is { } change && ChangeOf(change)?.Id == committed.Done)
+            {
+                operations.Add(MultiOperation.Delete(_changePath, change.Stat.Version));
+            }
+
+            try
+            {
+                await _registry.MultiAsync(operations, cancellationToken);
+                return;
+            }
+            catch (ZooKeeperException exception) when (exception.Error is ZooKeeperError.BadVersion or ZooKeeperError.NoNode or ZooKeeperError.NodeExists)
+            {
+                // The epoch was claimed, or somebody else wrote, in between.
+            }
+        }
+    }
+
     private async Task WriteReportAsync(SlavesRecord report, CancellationToken cancellationToken)
     {
         var path = ZnodePaths.BrokerSlaves(_options.Group, _options.Broker);
@@ -240,4 +295,6 @@ public sealed partial class BrokerElection
             }
         }
     }
+
+    private sealed record CommittedSet(long Epoch, ReplicaSetRecord Set, Guid? Done);
 }

@@ -20,6 +20,8 @@ public sealed partial class BrokerElection : IAsyncDisposable
     private readonly ElectionOptions _options;
     private readonly string _epochPath;
     private readonly string _electionPath;
+    private readonly string _setPath;
+    private readonly string _changePath;
     private readonly WatchedReader _reader;
     private readonly Reconciler _viewLoop;
     private readonly Reconciler _candidateLoop;
@@ -36,6 +38,8 @@ public sealed partial class BrokerElection : IAsyncDisposable
         (_registry, _options) = (registry, options);
         _epochPath = ZnodePaths.BrokerEpoch(options.Group, options.Broker);
         _electionPath = ZnodePaths.BrokerElection(options.Group, options.Broker);
+        _setPath = ZnodePaths.BrokerReplicas(options.Group, options.Broker);
+        _changePath = ZnodePaths.BrokerChange(options.Group, options.Broker);
         _candidateLoop = new Reconciler(registry, $"candidate of {options.Broker}", KeepCandidateAsync);
         _viewLoop = new Reconciler(registry, $"election view of {options.Broker}", RefreshAsync, OnAway);
         _reader = new WatchedReader(registry, _viewLoop.Wake);
@@ -46,7 +50,7 @@ public sealed partial class BrokerElection : IAsyncDisposable
 
     /// <summary>
     /// Makes the replica set known that this replica has from its disk: whenever the registry has none, because it was wiped or set back, it is written there, so that those who have not heard of
-    /// it yet do not wait for ever. One that is there already, of whatever content, is left as it is. Before <see cref="Join"/>.
+    /// it yet do not wait for ever. One that is there already, of whatever content, is left as it is: only a master replaces it (<see cref="ReplaceSetAsync"/>). Before <see cref="Join"/>.
     /// </summary>
     public void Know(ReplicaSetRecord set) => _known = set;
 
@@ -163,10 +167,12 @@ public sealed partial class BrokerElection : IAsyncDisposable
     {
         _reader.BeginPass();
         var listing = SequentialZnodes.ListAsync(_reader, _electionPath, cancellationToken);
-        var showing = ShowSetAsync(cancellationToken);
+        var reading = ReadOrShowSetAsync(cancellationToken);
+        var asking = _reader.GetAsync(_changePath, cancellationToken);
         var epoch = await _reader.GetAsync(_epochPath, cancellationToken);
         var znodes = await listing;
-        await showing;
+        var set = await reading;
+        var change = await asking;
         if (epoch is null)
         {
             await _registry.TryCreateAsync(_epochPath, ElectionJson.Write(EpochClaim.None), cancellationToken);
@@ -175,20 +181,47 @@ public sealed partial class BrokerElection : IAsyncDisposable
         }
 
         CheckCandidate(znodes);
-        Report(new ElectionView(true, ElectionJson.ReadClaim(epoch.Data, _epochPath), epoch.Stat.Version, [.. Candidates(znodes)]));
+        Report(new ElectionView(true, ElectionJson.ReadClaim(epoch.Data, _epochPath), epoch.Stat.Version, [.. Candidates(znodes)], set, ChangeOf(change)));
     }
 
-    private async Task ShowSetAsync(CancellationToken cancellationToken)
+    private async Task<ReplicaSetRecord?> ReadOrShowSetAsync(CancellationToken cancellationToken)
     {
-        if (_known is not { } set)
+        if (await _reader.GetAsync(_setPath, cancellationToken) is { } content)
         {
-            return;
+            return SetOf(content);
         }
 
-        var path = ZnodePaths.BrokerReplicas(_options.Group, _options.Broker);
-        if (await _reader.GetAsync(path, cancellationToken) is null && await _registry.TryCreateAsync(path, ElectionJson.Write(set), cancellationToken))
+        if (_known is { } set && await _registry.TryCreateAsync(_setPath, ElectionJson.Write(set), cancellationToken))
         {
             _registry.Logger.LogInformation("The registry had lost the replica set of {Broker}; it is there again", _options.Broker);
+        }
+
+        return null; // what was created is announced
+    }
+
+    private ReplicaSetRecord? SetOf(ZnodeContent content)
+    {
+        try
+        {
+            return ElectionJson.ReadSet(content.Data, _setPath);
+        }
+        catch (RegistryContentException exception)
+        {
+            _registry.Logger.LogWarning("{Reason}; the master of {Broker} will write it anew", exception.Message, _options.Broker);
+            return null;
+        }
+    }
+
+    private ReplicaSetChangeRecord? ChangeOf(ZnodeContent? content)
+    {
+        try
+        {
+            return content is null ? null : ElectionJson.ReadChange(content.Data, _changePath);
+        }
+        catch (RegistryContentException exception)
+        {
+            _registry.Logger.LogWarning("{Reason}; the replica set of {Broker} is not changed", exception.Message, _options.Broker);
+            return null;
         }
     }
 
@@ -215,7 +248,7 @@ public sealed partial class BrokerElection : IAsyncDisposable
     {
         var last = _view;
         if (view.IsConnected == last.IsConnected && view.Claim == last.Claim && view.EpochVersion == last.EpochVersion
-            && view.Candidates.SequenceEqual(last.Candidates))
+            && view.Candidates.SequenceEqual(last.Candidates) && Equals(view.Set, last.Set) && view.Change == last.Change)
         {
             return;
         }

@@ -79,6 +79,28 @@ internal static class ElectionJson
         Guid.ParseExact(root.GetProperty("storeId").GetString()!, "N"),
         [.. root.GetProperty("members").EnumerateArray().Select(ReadMember)]));
 
+    public static byte[] Write(ReplicaSetChangeRecord change) => Json.Object(writer =>
+    {
+        writer.WriteString("id", change.Id.ToString("N"));
+        if (change.Add is { } add)
+        {
+            writer.WriteString("add", add);
+        }
+
+        if (change.Remove is { } remove)
+        {
+            writer.WriteString("remove", remove.ToString("N"));
+        }
+
+        writer.WriteTime("requestedAt", change.RequestedAt);
+    });
+
+    public static ReplicaSetChangeRecord ReadChange(ReadOnlyMemory<byte> data, string path) => Json.Parse(data, path, root => new ReplicaSetChangeRecord(
+        Guid.ParseExact(root.GetProperty("id").GetString()!, "N"),
+        root.OptionalString("add"),
+        root.OptionalString("remove") is { } remove ? Guid.ParseExact(remove, "N") : null,
+        root.OptionalTime("requestedAt")));
+
     public static byte[] Write(SlavesRecord slaves) => Json.Object(writer =>
     {
         writer.WriteNumber("epoch", slaves.Epoch);
@@ -93,6 +115,11 @@ internal static class ElectionJson
                 writer.WriteNumber("lagBytes", lag);
             }
 
+            if (slave.IsLearner)
+            {
+                writer.WriteBoolean("learner", true);
+            }
+
             writer.WriteEndObject();
         }
 
@@ -104,7 +131,8 @@ internal static class ElectionJson
         [.. root.GetProperty("slaves").EnumerateArray().Select(slave => new SlaveRecord(
             slave.GetProperty("container").GetString()!,
             slave.GetProperty("inSync").GetBoolean(),
-            slave.TryGetProperty("lagBytes", out var lag) ? lag.GetInt64() : null))]));
+            slave.TryGetProperty("lagBytes", out var lag) ? lag.GetInt64() : null,
+            slave.TryGetProperty("learner", out var learner) && learner.GetBoolean()))]));
 
     public static byte[] Write(IReadOnlyList<Mastership> history) => Json.Object(writer =>
     {

@@ -54,11 +54,25 @@ public sealed record EpochClaim(long Epoch, Guid? Owner, string? Container, Date
 /// <param name="Claim">The highest epoch claimed.</param>
 /// <param name="EpochVersion">Version of the znode that says so; a claim names it.</param>
 /// <param name="Candidates">Those present, by sequence.</param>
+/// <param name="Set">The replica set; null when there is none.</param>
+/// <param name="Change">A change of it that was asked for; null when there is none.</param>
 public sealed record ElectionView(
-    bool IsConnected, EpochClaim Claim, int EpochVersion, IReadOnlyList<PublishedCandidateRecord> Candidates)
+    bool IsConnected,
+    EpochClaim Claim,
+    int EpochVersion,
+    IReadOnlyList<PublishedCandidateRecord> Candidates,
+    ReplicaSetRecord? Set = null,
+    ReplicaSetChangeRecord? Change = null)
 {
     public static ElectionView None { get; } = new(false, EpochClaim.None, 0, []);
 }
+
+/// <summary>A change of a replica set that somebody asked for and that its master has not finished.</summary>
+/// <param name="Id">Names this request.</param>
+/// <param name="Add">The container whose replica is to become a member; null for none.</param>
+/// <param name="Remove">The member that is to leave, after one was added; null for none.</param>
+/// <param name="RequestedAt">When, by the clock of who asked; for people.</param>
+public sealed record ReplicaSetChangeRecord(Guid Id, string? Add, Guid? Remove, DateTimeOffset? RequestedAt);
 
 /// <summary>One member of a replica set.</summary>
 /// <param name="Replica">Identity of its disk.</param>
@@ -81,11 +95,12 @@ public sealed record ReplicaSetRecord(Guid StoreId, IReadOnlyList<ReplicaMemberR
 /// <param name="Container">Where it runs.</param>
 /// <param name="InSync">Whether it follows and lacks at most a batch or two.</param>
 /// <param name="LagBytes">What it lacks; null when it does not follow.</param>
-public sealed record SlaveRecord(string Container, bool InSync, long? LagBytes);
+/// <param name="IsLearner">It is to become a member, and counts for nothing yet.</param>
+public sealed record SlaveRecord(string Container, bool InSync, long? LagBytes, bool IsLearner = false);
 
 /// <summary>The slaves of an epoch, as their master sees them.</summary>
 /// <param name="Epoch">The master's epoch.</param>
-/// <param name="Slaves">All other members of the replica set.</param>
+/// <param name="Slaves">All other members of the replica set, and the learner, if there is one.</param>
 public sealed record SlavesRecord(long Epoch, IReadOnlyList<SlaveRecord> Slaves);
 
 /// <summary>A mastership, for people.</summary>

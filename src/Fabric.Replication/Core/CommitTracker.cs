@@ -8,12 +8,13 @@ namespace Fabric.Replication.Core;
 /// </summary>
 public sealed class CommitTracker
 {
-    private readonly ReplicaSet _set;
+    private readonly ReplicaId _selfId;
     private readonly SyncPolicy _policy;
     private readonly Position _epochEnd;
-    private readonly Slot[] _slots;
-    private readonly Position[] _scratch;
-    private readonly int _self;
+    private ReplicaSet _set;
+    private Slot[] _slots; // of the members, in the order of the set; then of learners
+    private Position[] _scratch;
+    private int _self;
 
     /// <param name="set">Who counts.</param>
     /// <param name="self">The master; a member of the set.</param>
@@ -25,15 +26,16 @@ public sealed class CommitTracker
         ReplicaSet set, ReplicaId self, SyncPolicy policy, Epoch epoch, Position epochEnd, TimeSpan now)
     {
         _set = set;
+        _selfId = self;
         _policy = policy;
         _epochEnd = epochEnd;
         Epoch = epoch;
-        _slots = new Slot[set.Members.Count];
+        _slots = [.. set.Members.Select(member => new Slot(member) { LastHeard = now })];
         _scratch = new Position[_slots.Length];
         _self = IndexOf(self);
-        for (var i = 0; i < _slots.Length; i++)
+        if (_self < 0)
         {
-            _slots[i].LastHeard = now;
+            throw new ArgumentException($"{self} is not a member of the replica set", nameof(self));
         }
     }
 
@@ -41,6 +43,38 @@ public sealed class CommitTracker
 
     /// <summary>End of the committed part; grows only.</summary>
     public Position Committed { get; private set; }
+
+    /// <summary>From now on another set counts. Who is in neither is a learner no more, and nothing that it says is taken in.</summary>
+    /// <param name="set">The present one with one member more, who was a learner, or one less; the master is in it.</param>
+    public void Change(ReplicaSet set)
+    {
+        var learners = _slots.Skip(_set.Members.Count).Where(slot => !set.Contains(slot.Member.Id));
+        _slots = [.. set.Members.Select(member => _slots[IndexOf(member.Id)]), .. learners];
+        _scratch = new Position[set.Members.Count];
+        _set = set;
+        _self = IndexOf(_selfId);
+    }
+
+    /// <summary>Keeps account of one that is no member and counts for nothing.</summary>
+    public void TakeLearner(ReplicaMember learner)
+    {
+        if (IndexOf(learner.Id) < 0)
+        {
+            _slots = [.. _slots, new Slot(learner)];
+        }
+    }
+
+    /// <summary>Forgets a learner; a member stays.</summary>
+    public void DropLearner(ReplicaId learner)
+    {
+        if (!_set.Contains(learner))
+        {
+            _slots = [.. _slots.Where(slot => slot.Member.Id != learner)];
+        }
+    }
+
+    /// <summary>Whether it is a member or a learner.</summary>
+    public bool Knows(ReplicaId replica) => IndexOf(replica) >= 0;
 
     /// <summary>Takes in how far the master itself is.</summary>
     /// <returns>Whether <see cref="Committed"/> moved.</returns>
@@ -56,7 +90,13 @@ public sealed class CommitTracker
     /// <returns>Whether <see cref="Committed"/> moved.</returns>
     public bool OnAcknowledged(ReplicaId slave, Position received, Position durable, TimeSpan now)
     {
-        ref var slot = ref _slots[IndexOf(slave)];
+        var index = IndexOf(slave);
+        if (index < 0)
+        {
+            return false; // it was removed
+        }
+
+        ref var slot = ref _slots[index];
         slot.LastHeard = now;
         slot.Attached = received > Position.Zero;
         Advance(ref slot, received, durable);
@@ -64,13 +104,19 @@ public sealed class CommitTracker
     }
 
     /// <summary>The stream of a slave ended: it is no longer in sync, what it acknowledged stays true.</summary>
-    public void OnDetached(ReplicaId slave) => _slots[IndexOf(slave)].Attached = false;
+    public void OnDetached(ReplicaId slave)
+    {
+        if (IndexOf(slave) is >= 0 and var index)
+        {
+            _slots[index].Attached = false;
+        }
+    }
 
     /// <summary>Whether a majority, the master included, was heard at or after the given time.</summary>
     public bool MajorityHeardSince(TimeSpan since)
     {
         var count = 0;
-        for (var i = 0; i < _slots.Length; i++)
+        for (var i = 0; i < _scratch.Length; i++)
         {
             if (i == _self || _slots[i].LastHeard >= since)
             {
@@ -85,11 +131,11 @@ public sealed class CommitTracker
     public (ReplicaId Id, Position Durable)? BestSlave()
     {
         (ReplicaId Id, Position Durable)? best = null;
-        for (var i = 0; i < _slots.Length; i++)
+        for (var i = 0; i < _scratch.Length; i++)
         {
             if (i != _self && _slots[i].Attached && (best is null || _slots[i].Durable > best.Value.Durable))
             {
-                best = (_set.Members[i].Id, _slots[i].Durable);
+                best = (_slots[i].Member.Id, _slots[i].Durable);
             }
         }
 
@@ -100,7 +146,7 @@ public sealed class CommitTracker
     public Position DurableEverywhere()
     {
         var least = _slots[0].Durable;
-        foreach (ref readonly var slot in _slots.AsSpan())
+        foreach (ref readonly var slot in _slots.AsSpan(0, _scratch.Length))
         {
             least = Position.Min(least, slot.Durable);
         }
@@ -108,7 +154,7 @@ public sealed class CommitTracker
         return least;
     }
 
-    /// <summary>What the attached slave that has least has synced; null when none is attached.</summary>
+    /// <summary>What the attached slave (or learner) that has least has synced; null when none is attached.</summary>
     public Position? LeastAttached()
     {
         Position? least = null;
@@ -123,7 +169,7 @@ public sealed class CommitTracker
         return least;
     }
 
-    /// <summary>How far each slave is, in the order of the set.</summary>
+    /// <summary>How far each slave is, in the order of the set; then the learners.</summary>
     public IReadOnlyList<SlaveProgress> Slaves()
     {
         var slaves = new List<SlaveProgress>(_slots.Length - 1);
@@ -131,7 +177,7 @@ public sealed class CommitTracker
         {
             if (i != _self)
             {
-                slaves.Add(new SlaveProgress(_set.Members[i], _slots[i].Attached, _slots[i].Durable));
+                slaves.Add(new SlaveProgress(_slots[i].Member, _slots[i].Attached, _slots[i].Durable, IsMember: i < _scratch.Length));
             }
         }
 
@@ -146,15 +192,15 @@ public sealed class CommitTracker
 
     private int IndexOf(ReplicaId id)
     {
-        for (var i = 0; i < _set.Members.Count; i++)
+        for (var i = 0; i < _slots.Length; i++)
         {
-            if (_set.Members[i].Id == id)
+            if (_slots[i].Member.Id == id)
             {
                 return i;
             }
         }
 
-        throw new ArgumentException($"{id} is not a member of the replica set", nameof(id));
+        return -1;
     }
 
     private bool Recount()
@@ -180,7 +226,7 @@ public sealed class CommitTracker
 
         var disk = _policy.HasFlag(SyncPolicy.RemoteDisk);
         var askLocal = (_policy & (SyncPolicy.LocalMem | SyncPolicy.LocalDisk)) != 0;
-        for (var i = 0; i < _slots.Length; i++)
+        for (var i = 0; i < _scratch.Length; i++)
         {
             _scratch[i] = i == _self ? local : disk ? _slots[i].Durable : _slots[i].Received;
         }
@@ -195,8 +241,9 @@ public sealed class CommitTracker
         return _scratch[^_set.Majority];
     }
 
-    private struct Slot
+    private struct Slot(ReplicaMember member)
     {
+        public readonly ReplicaMember Member = member;
         public Position Received;
         public Position Durable;
         public TimeSpan LastHeard;
@@ -208,4 +255,11 @@ public sealed class CommitTracker
 /// <param name="Member">Which one.</param>
 /// <param name="Attached">Whether it follows at present.</param>
 /// <param name="Durable">What it has acknowledged as synced.</param>
-public sealed record SlaveProgress(ReplicaMember Member, bool Attached, Position Durable);
+/// <param name="IsMember">Whether it counts; otherwise it is a learner.</param>
+public sealed record SlaveProgress(ReplicaMember Member, bool Attached, Position Durable, bool IsMember)
+{
+    private const long InSyncBytes = 1024 * 1024;
+
+    /// <summary>Whether it follows and lacks at most a batch or two of a journal that ends at the position.</summary>
+    public bool IsInSync(Position end) => Attached && end - Durable < InSyncBytes;
+}

@@ -64,11 +64,19 @@ public sealed record PublishedCandidate(long Sequence, CandidateState State);
 /// <param name="Epoch">Highest epoch that anybody claimed.</param>
 /// <param name="EpochVersion">Version of the znode that says so; a claim names it.</param>
 /// <param name="Candidates">One per replica that is present.</param>
+/// <param name="Set">The replica set as it is shown; null when the registry has none.</param>
+/// <param name="Change">A change of the set that was asked for and is not done; null when there is none.</param>
 public sealed record RegistryView(
-    bool Connected, Epoch Epoch, int EpochVersion, IReadOnlyList<PublishedCandidate> Candidates)
+    bool Connected, Epoch Epoch, int EpochVersion, IReadOnlyList<PublishedCandidate> Candidates, ReplicaSet? Set = null, ReplicaSetChange? Change = null)
 {
     public static RegistryView None { get; } = new(false, Epoch.None, 0, []);
 }
+
+/// <summary>A wish to change the replica set; what of it is done already counts as done.</summary>
+/// <param name="Id">Of the wish.</param>
+/// <param name="Add">The container whose replica becomes a member; null for none.</param>
+/// <param name="Remove">The member that leaves, after one was added; null for none.</param>
+public sealed record ReplicaSetChange(Guid Id, string? Add, ReplicaId? Remove);
 
 /// <summary>Where a master (or claimant) is.</summary>
 public sealed record MasterAddress(ReplicaId Replica, string Container, string Address, Epoch Epoch);
@@ -114,6 +122,9 @@ public enum FollowEnd
     /// <summary>It answered that it is not master.</summary>
     NotMaster,
 
+    /// <summary>This replica is not in its replica set, and nobody asked for it to be.</summary>
+    NotMember,
+
     /// <summary>It will not have this replica; a person has to look at it.</summary>
     Rejected,
 }
@@ -129,6 +140,12 @@ public interface IReplicaLog
 
     /// <summary>The oldest position that is still there.</summary>
     Position First { get; }
+
+    /// <summary>The replica set that counts for this replica: of the newest record that names one, committed or not.</summary>
+    ReplicaSet Set { get; }
+
+    /// <summary>Whether <see cref="Set"/> is known to be committed.</summary>
+    bool IsSetCommitted { get; }
 }
 
 /// <summary>Times of the protocol. Defaults suit machines of one room; none of them matters for safety.</summary>
@@ -149,6 +166,9 @@ public sealed record ReplicaTimes
     /// <summary>Pause between attempts to reach a master that is said to exist. Default 100 ms.</summary>
     public TimeSpan FollowRetry { get; init; } = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>Pause between attempts to be taken by a master whose set this replica is not in. Default 1 s.</summary>
+    public TimeSpan AdmissionRetry { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Pause between attempts to copy a journal. Default 1 s.</summary>
     public TimeSpan CopyRetry { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -160,6 +180,9 @@ public sealed record ReplicaTimes
 
     /// <summary>How long a resigning master waits for a slave to take over. Default 2 s.</summary>
     public TimeSpan HandOverLimit { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Pause between attempts of a master that is to be removed to hand over first. Default 30 s: each interrupts its clients.</summary>
+    public TimeSpan RemovalHandOverPause { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long a replica that could not open its broker leaves the claiming to others. Default 5 s.</summary>
     public TimeSpan ServeRetry { get; init; } = TimeSpan.FromSeconds(5);

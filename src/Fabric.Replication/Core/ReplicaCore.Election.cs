@@ -49,7 +49,7 @@ public sealed partial class ReplicaCore
 
         if (reply.Granted)
         {
-            _promises[reply.Replica] = reply.Epochs;
+            _promises[reply.Replica] = reply.Epochs; // counted if it is a member: another disk may answer at a member's address
             ConsiderLead(now);
         }
         else if (reply.Promised > epoch || reply.MasterAlive)
@@ -67,14 +67,20 @@ public sealed partial class ReplicaCore
         }
 
         _adopting = false;
-        if (succeeded)
-        {
-            Lead(now);
-        }
-        else
+        if (!succeeded)
         {
             Elect(now, "the tail of the best journal could not be fetched");
+            return;
         }
+
+        _promises[_self] = _log.Epochs;
+        if (!HasMajority())
+        {
+            // The tail names a set that we had not heard of.
+            _effects.Add(new ReplicaEffect.RequestPromises(new PromiseRequest(SelfAsMaster(epoch), _handOverClaim)));
+        }
+
+        ConsiderLead(now);
     }
 
     /// <summary>Somebody claims an epoch and asks for our promise.</summary>
@@ -87,19 +93,19 @@ public sealed partial class ReplicaCore
         See(candidate.Epoch);
         var repeated = candidate.Epoch == _promised && Master?.Replica == candidate.Replica && Role == ReplicaRole.Promised;
         var alive = !request.HandOver && HearsMaster(now);
-        if (Role == ReplicaRole.Retired || !_set.Contains(candidate.Replica) || alive || (candidate.Epoch <= _promised && !repeated))
+        if (Role == ReplicaRole.Retired || alive || (candidate.Epoch <= _promised && !repeated))
         {
             _effects.Add(new ReplicaEffect.RefusePromise(
                 token, new PromiseReply(_self, false, _promised, alive, EpochTable.Empty)));
             return;
         }
 
-        var resigning = Role == ReplicaRole.Resigning;
+        var leaving = Role == ReplicaRole.Resigning && _isStopping;
         LeaveRole(now, $"epoch {candidate.Epoch} is claimed by {candidate.Container}");
         Promise(candidate.Epoch);
         Master = candidate;
         _effects.Add(new ReplicaEffect.GrantPromise(token));
-        if (resigning)
+        if (leaving)
         {
             Become(ReplicaRole.Retired, candidate.Epoch, now);
             _effects.Add(new ReplicaEffect.Retire(null));
@@ -152,7 +158,7 @@ public sealed partial class ReplicaCore
         }
 
         var candidates = RankedCandidates(round);
-        if (candidates.Count < _set.Majority)
+        if (candidates.Count < Set.Majority || !Set.Contains(_self))
         {
             _majoritySince = null;
             TryKnownMaster(now);
@@ -196,7 +202,7 @@ public sealed partial class ReplicaCore
     private List<PublishedCandidate> RankedCandidates(Epoch round)
     {
         var candidates = new List<PublishedCandidate>();
-        foreach (var member in _set.Members)
+        foreach (var member in Set.Members)
         {
             // A replica that crashed and came back may be there twice until its old session expires; its newest word counts.
             var newest = _view.Candidates.Where(candidate => candidate.State.Replica == member.Id).MaxBy(candidate => candidate.Sequence);
@@ -218,7 +224,13 @@ public sealed partial class ReplicaCore
 
     private void ConsiderLead(TimeSpan now)
     {
-        if (_promises.Count < _set.Majority)
+        if (!Set.Contains(_self))
+        {
+            Elect(now, "the best journal names a replica set that this replica is not in");
+            return;
+        }
+
+        if (!HasMajority())
         {
             return;
         }
@@ -248,6 +260,8 @@ public sealed partial class ReplicaCore
         _adopting = true;
         _effects.Add(new ReplicaEffect.Adopt(Epoch, best, common, table.End));
     }
+
+    private bool HasMajority() => _promises.Keys.Count(Set.Contains) >= Set.Majority;
 
     private void Lead(TimeSpan now)
     {

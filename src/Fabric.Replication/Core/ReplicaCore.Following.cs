@@ -40,6 +40,7 @@ public sealed partial class ReplicaCore
             return;
         }
 
+        Problem = null;
         Promise(master.Epoch);
         if (copies)
         {
@@ -84,6 +85,12 @@ public sealed partial class ReplicaCore
         {
             OnStoreFailed($"{master.Container} does not accept this replica: {reason}", now);
             return;
+        }
+
+        if (end == FollowEnd.NotMember)
+        {
+            _nextFollow = now + _times.AdmissionRetry;
+            WaitForAdmission(reason);
         }
 
         if (Role == ReplicaRole.Promised)
@@ -182,7 +189,7 @@ public sealed partial class ReplicaCore
         {
             var state = candidate.State;
             if (state.Role == ReplicaRole.Master && state.Replica != _self && (state.Epoch >= _promised || promiseIsIdle)
-                && _set.Contains(state.Replica) && (master is null || state.Epoch > master.Epoch))
+                && (master is null || state.Epoch > master.Epoch))
             {
                 master = state;
             }
@@ -191,6 +198,15 @@ public sealed partial class ReplicaCore
         if (master is not null)
         {
             Follow(new MasterAddress(master.Replica, master.Container, master.Address, master.Epoch), now);
+        }
+    }
+
+    private void WaitForAdmission(string reason)
+    {
+        if (Problem is null)
+        {
+            Problem = $"{reason}: it waits until somebody adds it (fabric replica-add) or lets it take the place of another (fabric replica-replace)";
+            _effects.Add(new ReplicaEffect.Note(Problem));
         }
     }
 

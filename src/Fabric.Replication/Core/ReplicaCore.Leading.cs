@@ -15,13 +15,9 @@ public sealed partial class ReplicaCore
     public void OnSlaveHello(long token, FollowHello hello, TimeSpan now)
     {
         See(hello.Promised);
-        if (hello.StoreId != _set.StoreId)
+        if (hello.StoreId != Set.StoreId)
         {
-            Refuse(token, FollowRefusal.ForeignStore, $"its store is {hello.StoreId:N}, ours is {_set.StoreId:N}");
-        }
-        else if (!_set.Contains(hello.Replica))
-        {
-            Refuse(token, FollowRefusal.NotMember, $"replica {hello.Replica} is not in the replica set");
+            Refuse(token, FollowRefusal.ForeignStore, $"its store is {hello.StoreId:N}, ours is {Set.StoreId:N}");
         }
         else if (Role is ReplicaRole.Claiming or ReplicaRole.Candidate)
         {
@@ -36,9 +32,13 @@ public sealed partial class ReplicaCore
             Refuse(token, FollowRefusal.NotMaster, $"epoch {Epoch} is over");
             Elect(now, $"{hello.Container} has promised epoch {hello.Promised}");
         }
-        else
+        else if (Set.Contains(hello.Replica) || TakeLearner(hello))
         {
             Accept(token, hello);
+        }
+        else
+        {
+            Refuse(token, FollowRefusal.NotMember, $"replica {hello.Replica} on {hello.Container} is not in the replica set of epoch {Epoch}");
         }
     }
 
@@ -89,10 +89,7 @@ public sealed partial class ReplicaCore
     {
         if (now - _since > _times.HandOverLimit || (heard.BestSlave is null && _handedOver is null))
         {
-            _effects.Add(new ReplicaEffect.Note("no slave took over; stopping without a hand-over"));
-            _effects.Add(new ReplicaEffect.StopLeading());
-            Become(ReplicaRole.Retired, Epoch, now);
-            _effects.Add(new ReplicaEffect.Retire(null));
+            EndHandOver(now);
         }
         else if (heard.BestSlave is { } best && best.Durable >= _log.Epochs.End
             && (_handedOver is null || now - _handedOver.Value > _times.ClaimStagger))
@@ -100,6 +97,20 @@ public sealed partial class ReplicaCore
             _handedOver = now;
             _effects.Add(new ReplicaEffect.HandOver(best.Id));
         }
+    }
+
+    private void EndHandOver(TimeSpan now)
+    {
+        if (!_isStopping)
+        {
+            Elect(now, "no slave took over");
+            return;
+        }
+
+        _effects.Add(new ReplicaEffect.Note("no slave took over; stopping without a hand-over"));
+        _effects.Add(new ReplicaEffect.StopLeading());
+        Become(ReplicaRole.Retired, Epoch, now);
+        _effects.Add(new ReplicaEffect.Retire(null));
     }
 
     private void AcceptWaitingSlaves(TimeSpan now)

@@ -15,7 +15,6 @@ namespace Fabric.Replication.Core;
 public sealed partial class ReplicaCore
 {
     private readonly ReplicaId _self;
-    private readonly ReplicaSet _set;
     private readonly string _container;
     private readonly string _address;
     private readonly int _weight;
@@ -27,21 +26,15 @@ public sealed partial class ReplicaCore
     private Epoch _promised;
     private Epoch _highestSeen;
     private TimeSpan _since;
+    private bool _isStopping; // a resigning master leaves for good
 
     /// <param name="identity">Who this replica is, and where.</param>
-    /// <param name="set">The replica set; this replica is a member.</param>
     /// <param name="promised">From the state file.</param>
     /// <param name="log">The journal, to look at.</param>
     /// <param name="times">Times of the protocol.</param>
-    public ReplicaCore(ReplicaIdentity identity, ReplicaSet set, Epoch promised, IReplicaLog log, ReplicaTimes times)
+    public ReplicaCore(ReplicaIdentity identity, Epoch promised, IReplicaLog log, ReplicaTimes times)
     {
-        if (!set.Contains(identity.Id))
-        {
-            throw new ArgumentException($"{identity.Container} is not a member of the replica set", nameof(set));
-        }
-
         (_self, _container, _address, _weight) = (identity.Id, identity.Container, identity.Address, identity.Weight);
-        _set = set;
         _promised = promised;
         _log = log;
         _times = times;
@@ -55,6 +48,9 @@ public sealed partial class ReplicaCore
 
     /// <summary>Whom it follows or has promised to; itself while it leads.</summary>
     public MasterAddress? Master { get; private set; }
+
+    /// <summary>What keeps this replica out of the set and would have to be done; null when it is in it.</summary>
+    public string? Problem { get; private set; }
 
     /// <summary>Whether its promises allow it to lead the current epoch.</summary>
     public bool Leads => Role is ReplicaRole.Starting or ReplicaRole.Master or ReplicaRole.Resigning;
@@ -116,6 +112,7 @@ public sealed partial class ReplicaCore
                 break;
             case ReplicaRole.Starting or ReplicaRole.Master:
                 WatchLead(now, heard);
+                ConsiderChange(now, heard);
                 break;
             case ReplicaRole.Resigning:
                 ConsiderHandOver(now, heard);
@@ -143,10 +140,14 @@ public sealed partial class ReplicaCore
     {
         switch (Role)
         {
-            case ReplicaRole.Retired or ReplicaRole.Resigning:
+            case ReplicaRole.Retired:
+                break;
+            case ReplicaRole.Resigning:
+                _isStopping = true;
                 break;
             case ReplicaRole.Master:
                 Become(ReplicaRole.Resigning, Epoch, now);
+                _isStopping = true;
                 _handedOver = null;
                 _effects.Add(new ReplicaEffect.StopServing("stopping", HandsOver: true));
                 break;
@@ -186,6 +187,9 @@ public sealed partial class ReplicaCore
         _copying = false;
         _nextFollow = now;
     }
+
+    /// <summary>The set that counts for what this replica does; read anew each time, because it changes with the journal.</summary>
+    private ReplicaSet Set => _log.Set;
 
     private void Become(ReplicaRole role, Epoch epoch, TimeSpan now)
     {
@@ -234,5 +238,6 @@ public sealed record ReplicaIdentity(ReplicaId Id, string Container, string Addr
 /// <param name="MajorityHeard">Whether a majority was heard within the lease, if it leads.</param>
 /// <param name="DiskStalled">Since when writes are pending without progress; zero when none are.</param>
 /// <param name="BestSlave">The attached slave that has most, if it leads.</param>
+/// <param name="InSync">Those that follow and lack little, learners included, if it leads.</param>
 public readonly record struct Heard(
-    TimeSpan Master, bool MajorityHeard, TimeSpan DiskStalled, (ReplicaId Id, Position Durable)? BestSlave);
+    TimeSpan Master, bool MajorityHeard, TimeSpan DiskStalled, (ReplicaId Id, Position Durable)? BestSlave, IReadOnlyList<ReplicaId> InSync);

@@ -66,6 +66,18 @@ public abstract record ReplicaEffect
     /// <summary>Let clients connect and wait: with some luck this replica leads in a moment. Nothing is answered yet.</summary>
     public sealed record PrepareServing : ReplicaEffect;
 
+    /// <summary>Append the record of another set, which counts from then on.</summary>
+    public sealed record ChangeSet(ReplicaSet Set) : ReplicaEffect;
+
+    /// <summary>Take a replica that is no member: it is sent the journal and counts for nothing.</summary>
+    public sealed record TakeLearner(ReplicaMember Learner) : ReplicaEffect;
+
+    /// <summary>End the stream of a replica that is no member.</summary>
+    public sealed record DropLearner(ReplicaId Learner) : ReplicaEffect;
+
+    /// <summary>Starts writing the committed set to the registry, and that a change is done. Shows in the next view of the registry.</summary>
+    public sealed record ShowSet(Epoch Epoch, ReplicaSet Set, Guid? Done) : ReplicaEffect;
+
     /// <summary>Starts opening connectors. No answer.</summary>
     public sealed record Serve(Epoch Epoch) : ReplicaEffect;
 

@@ -83,6 +83,47 @@ internal sealed class Lead : IDisposable
         }
     }
 
+    /// <summary>Another set counts from now on; the streams of those who are not in it end.</summary>
+    public void ChangeSet(ReplicaSet set)
+    {
+        lock (_gate)
+        {
+            _tracker.Change(set);
+        }
+
+        Wake(here: false);
+    }
+
+    /// <summary>Keeps account of a replica that is no member.</summary>
+    public void TakeLearner(ReplicaMember learner)
+    {
+        lock (_gate)
+        {
+            _tracker.TakeLearner(learner);
+        }
+    }
+
+    /// <summary>Ends the stream of a replica that is no member.</summary>
+    public void DropLearner(ReplicaId learner)
+    {
+        lock (_gate)
+        {
+            _tracker.DropLearner(learner);
+            _holds.Remove(learner);
+        }
+
+        Wake(here: false);
+    }
+
+    /// <summary>Whether the replica is sent anything: a member, or a learner.</summary>
+    public bool Feeds(ReplicaId replica)
+    {
+        lock (_gate)
+        {
+            return _tracker.Knows(replica);
+        }
+    }
+
     /// <summary>A slave will need what comes from the position on, until it takes the stream or the time is over.</summary>
     public void Hold(ReplicaId slave, Position from, TimeSpan until)
     {
@@ -162,11 +203,12 @@ internal sealed class Lead : IDisposable
         }
     }
 
-    public Heard Heard(TimeSpan leaseStart, TimeSpan diskStalled)
+    public Heard Heard(TimeSpan leaseStart, TimeSpan diskStalled, Position end)
     {
         lock (_gate)
         {
-            return new Heard(default, _tracker.MajorityHeardSince(leaseStart), diskStalled, _tracker.BestSlave());
+            var inSync = _tracker.Slaves().Where(slave => slave.IsInSync(end)).Select(slave => slave.Member.Id).ToArray();
+            return new Heard(default, _tracker.MajorityHeardSince(leaseStart), diskStalled, _tracker.BestSlave(), inSync);
         }
     }
 

@@ -56,7 +56,7 @@ internal sealed class SlaveFeed(
         {
             var from = common ?? Position.Zero;
             var lastSent = TimeSpan.MinValue;
-            while (!acknowledgements.IsCompleted)
+            while (!acknowledgements.IsCompleted && lead.Feeds(slave))
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 var count = common is null ? 0 : journal.CopyRecords(from, buffer.AsSpan(0, options.BatchBytesMax));

@@ -72,7 +72,12 @@ internal sealed class Follower : IDisposable
         }
         catch (FollowRefusedException exception)
         {
-            var end = exception.Refusal == FollowRefusal.NotMaster ? FollowEnd.NotMaster : FollowEnd.Rejected;
+            var end = exception.Refusal switch
+            {
+                FollowRefusal.NotMaster => FollowEnd.NotMaster,
+                FollowRefusal.NotMember => FollowEnd.NotMember,
+                _ => FollowEnd.Rejected,
+            };
             _events.OnFollowEnded(this, _master, end, exception.Message);
         }
         catch (StoreException)

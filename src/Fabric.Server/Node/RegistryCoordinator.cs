@@ -15,12 +15,10 @@ internal sealed class RegistryCoordinator(BrokerElection election) : ICoordinato
 
     public async Task<ReplicaSet> FormAsync(ReplicaId self, Guid origin, CancellationToken cancellationToken)
     {
-        var record = await election.FormAsync(self.Value, origin, cancellationToken);
-        return new ReplicaSet(record.StoreId, record.Members.Select(member => new ReplicaMember(new ReplicaId(member.Replica), member.Container)));
+        return SetOf(await election.FormAsync(self.Value, origin, cancellationToken));
     }
 
-    public void Know(ReplicaSet set) => election.Know(new ReplicaSetRecord(
-        set.StoreId, [.. set.Members.Select(member => new ReplicaMemberRecord(member.Id.Value, member.Container))]));
+    public void Know(ReplicaSet set) => election.Know(RecordOf(set));
 
     public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
     {
@@ -34,10 +32,13 @@ internal sealed class RegistryCoordinator(BrokerElection election) : ICoordinato
     public Task<bool> TryClaimEpochAsync(Epoch epoch, int expectedVersion, ReplicaId claimant, CancellationToken cancellationToken) =>
         election.TryClaimEpochAsync(epoch.Value, expectedVersion, claimant.Value, cancellationToken);
 
+    public Task ShowSetAsync(Epoch epoch, ReplicaSet set, Guid? done, CancellationToken cancellationToken) =>
+        election.ReplaceSetAsync(epoch.Value, RecordOf(set), done, cancellationToken);
+
     public Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken) =>
         election.ReportSlavesAsync(
             epoch.Value,
-            [.. slaves.Select(slave => new SlaveRecord(slave.Container, slave.InSync, slave.LagBytes))],
+            [.. slaves.Select(slave => new SlaveRecord(slave.Container, slave.InSync, slave.LagBytes, slave.IsLearner))],
             cancellationToken);
 
     public ValueTask DisposeAsync() => election.DisposeAsync();
@@ -46,7 +47,15 @@ internal sealed class RegistryCoordinator(BrokerElection election) : ICoordinato
         view.IsConnected,
         new Epoch(view.Claim.Epoch),
         view.EpochVersion,
-        [.. view.Candidates.Select(candidate => new PublishedCandidate(candidate.Sequence, StateOf(candidate.Record)))]);
+        [.. view.Candidates.Select(candidate => new PublishedCandidate(candidate.Sequence, StateOf(candidate.Record)))],
+        view.Set is { } set ? SetOf(set) : null,
+        view.Change is { } change ? new ReplicaSetChange(change.Id, change.Add, change.Remove is { } id ? new ReplicaId(id) : null) : null);
+
+    private static ReplicaSet SetOf(ReplicaSetRecord record) =>
+        new(record.StoreId, record.Members.Select(member => new ReplicaMember(new ReplicaId(member.Replica), member.Container)));
+
+    private static ReplicaSetRecord RecordOf(ReplicaSet set) =>
+        new(set.StoreId, [.. set.Members.Select(member => new ReplicaMemberRecord(member.Id.Value, member.Container))]);
 
     private static CandidateState StateOf(CandidateRecord record) => new(
         new ReplicaId(record.Replica),

@@ -13,16 +13,14 @@ internal sealed class SoloCoordinator(string container) : ICoordinator
     private readonly Lock _gate = new();
     private Action<RegistryView>? _changed;
     private CandidateState? _state;
+    private ReplicaSet? _set;
     private Epoch _epoch;
     private int _version;
 
     public Task<ReplicaSet> FormAsync(ReplicaId self, CancellationToken cancellationToken) =>
         Task.FromResult(new ReplicaSet(Guid.NewGuid(), [new ReplicaMember(self, container)]));
 
-    public void Know(ReplicaSet set)
-    {
-        // There is nobody who could wait for it.
-    }
+    public void Know(ReplicaSet set) => _set = set;
 
     public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
     {
@@ -62,12 +60,14 @@ internal sealed class SoloCoordinator(string container) : ICoordinator
         }
     }
 
+    public Task ShowSetAsync(Epoch epoch, ReplicaSet set, Guid? done, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     private void Announce() => _changed?.Invoke(new RegistryView(
-        true, _epoch, _version, _state is { } state ? [new PublishedCandidate(0, state)] : []));
+        true, _epoch, _version, _state is { } state ? [new PublishedCandidate(0, state)] : [], _set));
 }
 
 /// <summary>The link of a replica that has no others: nobody calls, nobody is called.</summary>

@@ -25,6 +25,10 @@ internal sealed class CopyDecisionTests : IReplicaLog
 
     public Position First => Position.Zero;
 
+    public bool IsSetCommitted => true;
+
+    ReplicaSet IReplicaLog.Set => Set;
+
     [SetUp]
     public void Start()
     {
@@ -119,7 +123,7 @@ internal sealed class CopyDecisionTests : IReplicaLog
 
     private ReplicaCore Create(long promised)
     {
-        var core = new ReplicaCore(new ReplicaIdentity(Self, "broker1", "host:0"), Set, new Epoch(promised), this, new ReplicaTimes());
+        var core = new ReplicaCore(new ReplicaIdentity(Self, "broker1", "host:0"), new Epoch(promised), this, new ReplicaTimes());
         core.Start(TimeSpan.Zero);
         return core;
     }
@@ -134,7 +138,7 @@ internal sealed class CopyDecisionTests : IReplicaLog
     }
 
     private void Tick(double seconds) =>
-        _core.OnTick(TimeSpan.FromSeconds(seconds), new Heard(TimeSpan.FromSeconds(seconds), false, TimeSpan.Zero, null));
+        _core.OnTick(TimeSpan.FromSeconds(seconds), new Heard(TimeSpan.FromSeconds(seconds), false, TimeSpan.Zero, null, []));
 
     private List<string> Kinds() => [.. _core.TakeEffects().Select(effect => effect.GetType().Name)];
 }

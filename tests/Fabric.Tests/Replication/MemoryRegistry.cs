@@ -51,13 +51,52 @@ internal sealed class MemoryRegistry(int expected)
         return claimed;
     }
 
+    /// <summary>The replica set that it shows.</summary>
+    public ReplicaSet? Set { get; private set; }
+
+    /// <summary>The change that was asked for and is not done.</summary>
+    public ReplicaSetChange? Change { get; private set; }
+
+    /// <summary>Somebody asks for another set.</summary>
+    public void Ask(string? add, ReplicaId? remove)
+    {
+        lock (_gate)
+        {
+            Change = new ReplicaSetChange(Guid.NewGuid(), add, remove);
+        }
+
+        Announce();
+    }
+
+    /// <summary>It is set back to what it showed before.</summary>
+    public void Restore(ReplicaSet set)
+    {
+        lock (_gate)
+        {
+            Set = set;
+        }
+
+        Announce();
+    }
+
+    /// <summary>Whoever asked gives it up.</summary>
+    public void GiveUp()
+    {
+        lock (_gate)
+        {
+            Change = null;
+        }
+
+        Announce();
+    }
+
     /// <summary>Tells everybody the present picture.</summary>
     public void Announce()
     {
         lock (_gate)
         {
             var view = new RegistryView(
-                Available, _epoch, _version, [.. _members.Where(member => member.State is not null).Select(member => new PublishedCandidate(member.Sequence, member.State!))]);
+                Available, _epoch, _version, [.. _members.Where(member => member.State is not null).Select(member => new PublishedCandidate(member.Sequence, member.State!))], Set, Change);
             foreach (var member in _members)
             {
                 member.Changed?.Invoke(Distort is null ? view : Distort(member.Container, view));
@@ -89,10 +128,18 @@ internal sealed class MemoryRegistry(int expected)
                 }
             }
 
-            return registry._formed.Task.WaitAsync(cancellationToken);
+            return registry.Set is { } set ? Task.FromResult(set) : registry._formed.Task.WaitAsync(cancellationToken);
         }
 
-        public void Know(ReplicaSet set) => registry._formed.TrySetResult(set);
+        public void Know(ReplicaSet set)
+        {
+            lock (registry._gate)
+            {
+                registry.Set ??= set;
+            }
+
+            registry._formed.TrySetResult(set);
+        }
 
         public Task JoinAsync(Action<RegistryView> changed, CancellationToken cancellationToken)
         {
@@ -141,6 +188,28 @@ internal sealed class MemoryRegistry(int expected)
 
             registry.Announce();
             return Task.FromResult(true);
+        }
+
+        public Task ShowSetAsync(Epoch epoch, ReplicaSet set, Guid? done, CancellationToken cancellationToken)
+        {
+            lock (registry._gate)
+            {
+                if (!registry.Available)
+                {
+                    throw new IOException("the registry is away");
+                }
+
+                if (epoch < registry._epoch)
+                {
+                    return Task.CompletedTask;
+                }
+
+                registry.Set = set;
+                registry.Change = registry.Change?.Id == done ? null : registry.Change;
+            }
+
+            registry.Announce();
+            return Task.CompletedTask;
         }
 
         public Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken)

@@ -70,6 +70,13 @@ internal sealed class ReplicaGroup : IAsyncDisposable
         return node;
     }
 
+    /// <summary>Starts a replica on a disk with nothing on it.</summary>
+    public Task<ReplicaNode> StartEmptyAsync(string container)
+    {
+        _disks[container] = new CrashDisk();
+        return StartAsync(container);
+    }
+
     /// <summary>Waits until a replica has copied its master's journal, and starts it again with that.</summary>
     public async Task<ReplicaNode> ReplacedAsync(ReplicaNode node)
     {
@@ -120,7 +127,7 @@ internal sealed class ReplicaGroup : IAsyncDisposable
     public async Task<ReplicaNode> SettledMasterAsync()
     {
         var master = await MasterAsync();
-        await EventuallyAsync(() => master.Replica.Status.Slaves.Count(slave => slave.Attached) == 2, "both slaves follow");
+        await EventuallyAsync(() => master.Replica.Status.Slaves.Count(slave => slave.Attached) == Nodes.Count - 1, "all others follow");
         return master;
     }
 
