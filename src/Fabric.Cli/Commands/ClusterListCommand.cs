@@ -142,7 +142,7 @@ internal static class ClusterListCommand
 
     /// <summary>What the master says of a slave. Without a master its last report says nothing about now.</summary>
     private static SlaveRecord? SlaveOf(ClusterBroker broker, string container) => broker.MasterContainers.Any()
-        ? broker.Slaves?.Slaves.FirstOrDefault(slave => slave.Container == container)
+        ? broker.Slaves?.Slaves.FirstOrDefault(slave => slave.Container == container && !slave.IsLearner)
         : null;
 
     private static void WriteNumber(Utf8JsonWriter writer, string name, long? value)

@@ -90,7 +90,20 @@ public sealed class ProfileStore(FabricRegistry registry)
     /// <summary>Adds a profile to those of a container.</summary>
     /// <returns>False when it had it.</returns>
     /// <exception cref="RegistryContentException">The registry does not know the container.</exception>
-    public async Task<bool> TryAssignAsync(string container, string profile, CancellationToken cancellationToken = default)
+    public Task<bool> TryAssignAsync(string container, string profile, CancellationToken cancellationToken = default) =>
+        TryChangeAssignmentAsync(container, profiles => profiles.Contains(profile) ? null : [.. profiles, profile], cancellationToken);
+
+    /// <summary>Takes a profile from those of a container.</summary>
+    /// <returns>False when it had it not.</returns>
+    /// <exception cref="RegistryContentException">The registry does not know the container.</exception>
+    public Task<bool> TryUnassignAsync(string container, string profile, CancellationToken cancellationToken = default) =>
+        TryChangeAssignmentAsync(container, profiles => profiles.Contains(profile) ? [.. profiles.Where(other => other != profile)] : null, cancellationToken);
+
+    /// <param name="container">Whose.</param>
+    /// <param name="change">Gives the new list; null to leave it as it is.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    private async Task<bool> TryChangeAssignmentAsync(
+        string container, Func<IReadOnlyList<string>, IReadOnlyList<string>?> change, CancellationToken cancellationToken)
     {
         var version = await registry.TryGetTextAsync(ZnodePaths.ContainerVersion(container), cancellationToken)
             ?? throw new RegistryContentException($"container {container} does not exist");
@@ -98,13 +111,12 @@ public sealed class ProfileStore(FabricRegistry registry)
         while (true)
         {
             var content = await registry.TryGetAsync(path, cancellationToken);
-            var profiles = ContainerConfiguration.SplitNames(content?.Text);
-            if (profiles.Contains(profile))
+            if (change(ContainerConfiguration.SplitNames(content?.Text)) is not { } profiles)
             {
                 return false;
             }
 
-            var text = string.Join(' ', profiles.Append(profile));
+            var text = string.Join(' ', profiles);
             try
             {
                 if (content is null ? await registry.TryCreateAsync(path, text, cancellationToken) : await SetAsync(content.Stat.Version))
@@ -114,7 +126,7 @@ public sealed class ProfileStore(FabricRegistry registry)
             }
             catch (ZooKeeperException exception) when (exception.Error is ZooKeeperError.BadVersion or ZooKeeperError.NoNode)
             {
-                // Somebody else changed the list: add to theirs.
+                // Somebody else changed the list: change theirs.
             }
 
             async Task<bool> SetAsync(int expectedVersion)

@@ -26,7 +26,10 @@ internal sealed class Fabricd : IAsyncDisposable
     public int ProcessId => _process.Id;
 
     /// <summary>Where the build put the program, in the configuration that the tests were built in.</summary>
-    public static string Program { get; } = FindProgram();
+    public static string Program { get; } = FindProgram("Fabric.Server", "fabricd");
+
+    /// <summary>The command line tool of the same build.</summary>
+    public static string CommandLine { get; } = FindProgram("Fabric.Cli", "fabric");
 
     public static Fabricd Start(params string[] arguments) => Start(new Dictionary<string, string>(), arguments);
 
@@ -58,6 +61,9 @@ internal sealed class Fabricd : IAsyncDisposable
         await _process.WaitForExitAsync(limit.Token);
         return (_process.ExitCode, await _output, await _error);
     }
+
+    /// <summary>All that it has printed, once it has ended.</summary>
+    public async Task<string> PrintedAsync() => await _output + await _error;
 
     public void Signal(int number) => SendSignal(_process.Id, number);
 
@@ -134,7 +140,7 @@ internal sealed class Fabricd : IAsyncDisposable
         _process.Dispose();
     }
 
-    private static string FindProgram()
+    private static string FindProgram(string project, string program)
     {
         var output = new DirectoryInfo(AppContext.BaseDirectory);
         var (framework, configuration) = (output.Name, output.Parent!.Name);
@@ -144,6 +150,6 @@ internal sealed class Fabricd : IAsyncDisposable
             root = root.Parent ?? throw new InvalidOperationException("the tests run outside a checkout");
         }
 
-        return Path.Combine(root.FullName, "src", "Fabric.Server", "bin", configuration, framework, "fabricd");
+        return Path.Combine(root.FullName, "src", project, "bin", configuration, framework, program);
     }
 }

@@ -51,6 +51,7 @@ internal sealed class OwnContainers : IAsyncDisposable
         catch
         {
             await containers.DisposeAsync();
+            await containers.TellWhatWasPrintedAsync();
             throw;
         }
     }
@@ -103,6 +104,14 @@ internal sealed class OwnContainers : IAsyncDisposable
 
     /// <summary>Where a container's journal lies.</summary>
     public string JournalOf(string name) => Path.Combine(DirectoryOf(name), "data", Broker);
+
+    private async Task TellWhatWasPrintedAsync()
+    {
+        foreach (var (name, container) in Names.Zip(_containers).Where(entry => entry.Second is not null))
+        {
+            await TestContext.Error.WriteLineAsync($"{name} printed:\n{await container!.PrintedAsync()}");
+        }
+    }
 
     private string DirectoryOf(string name) => _options.Directory?.Invoke(name) ?? Path.Combine(Root.Data, "own", name);
 }

@@ -90,6 +90,15 @@ internal sealed class RootNode : IAsyncDisposable
         }
     }
 
+    /// <summary>Runs the command line tool for this fabric.</summary>
+    public async Task<Outcome> CommandAsync(params string[] arguments)
+    {
+        await using var command = Fabricd.Start(
+            new Dictionary<string, string> { ["FABRIC_ZOOKEEPER"] = ConnectString, ["FABRIC_ZOOKEEPER_PASSWORD"] = Password }, arguments, Fabricd.CommandLine);
+        var (exitCode, output, error) = await command.EndAsync();
+        return new Outcome(exitCode, output, error);
+    }
+
     public Task WishAsync(string container, ContainerWishState state) => Containers.WishAsync(container, "root", state);
 
     /// <summary>Waits until the registry shows the container in a state.</summary>
