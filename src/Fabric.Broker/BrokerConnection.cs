@@ -302,15 +302,7 @@ public sealed class BrokerConnection
             return true;
         }
 
-        try
-        {
-            _broker.Journal.ReadBody(new Position(delivery.Sequence.Value), delivery.EnvelopeBytes, destination);
-            return true;
-        }
-        catch (StoreException) when (!_broker.IsHeld(delivery))
-        {
-            return false;
-        }
+        return _broker.TryReadPayload(delivery, destination);
     }
 
     /// <summary>

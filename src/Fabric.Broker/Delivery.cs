@@ -37,21 +37,29 @@ public readonly struct Delivery
 
     internal int EnvelopeBytes { get; init; }
 
+    /// <summary>Where the message was read from when it was dispatched; it may have been copied forward since.</summary>
+    internal long Body { get; init; }
+
     internal static Delivery Nothing(BrokerConsumer consumer) => new() { Consumer = consumer };
 
-    internal static Delivery Of(BrokerConsumer consumer, LiveQueue queue, in QueueEntry entry) => new()
+    internal static Delivery Of(BrokerConsumer consumer, LiveQueue queue, EntryRef message)
     {
-        Consumer = consumer,
-        HasMessage = true,
-        Destination = queue.Name,
-        Sequence = new MessageSequence(entry.Position),
-        RedeliveryCounter = entry.Redeliveries + (entry.Position < queue.InheritedHorizon ? 1 : 0),
-        PayloadBytes = entry.PayloadBytes,
-        Encoding = entry.Encoding,
-        AcceptedAt = entry.AcceptedAt,
-        Queue = queue,
-        EnvelopeBytes = entry.EnvelopeBytes,
-    };
+        ref var entry = ref message.Value;
+        return new Delivery
+        {
+            Consumer = consumer,
+            HasMessage = true,
+            Destination = queue.Name,
+            Sequence = new MessageSequence(entry.Position),
+            RedeliveryCounter = entry.Redeliveries + (entry.Position < queue.InheritedHorizon ? 1 : 0),
+            PayloadBytes = entry.PayloadBytes,
+            Encoding = entry.Encoding,
+            AcceptedAt = entry.AcceptedAt,
+            Queue = queue,
+            EnvelopeBytes = entry.EnvelopeBytes,
+            Body = message.Body,
+        };
+    }
 
     internal static Delivery Of(BrokerConsumer consumer, LiveQueue? queue, MemoryMessage message) => new()
     {

@@ -24,6 +24,7 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
     private volatile LiveBroker? _live;
     private long _confirmed;
     private Task _clock = Task.CompletedTask;
+    private Task _cleaner = Task.CompletedTask;
 
     /// <param name="runtime">The outside world.</param>
     /// <param name="options">Settings; the same on all replicas of a broker.</param>
@@ -59,11 +60,16 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
             var applied = Position.Max(journal.Applied, epochStart);
             Volatile.Write(ref _confirmed, applied.Value);
             var live = new LiveBroker(_gate, _index, journal, epoch, applied, _surroundings);
-            var earlier = _clock;
+            var (clock, cleaner) = (_clock, _cleaner);
             _clock = _surroundings.Runtime.Scheduler.Start("broker clock", async () =>
             {
-                await earlier;
+                await clock;
                 await live.RunClockAsync();
+            });
+            _cleaner = _surroundings.Runtime.Scheduler.StartThread("journal cleaner", async () =>
+            {
+                await cleaner;
+                await live.RunCleanerAsync();
             });
             _live = live;
         }
@@ -147,6 +153,18 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
         }
     }
 
+    /// <summary>Messages that were copied forward in the journal since the process started, so that old segments can go; in every role.</summary>
+    public long Relocations
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _index.Relocations;
+            }
+        }
+    }
+
     /// <summary>Figures of all destinations, in no order; while not serving, of the queues' depth alone.</summary>
     public IReadOnlyList<DestinationStatistics> GetStatistics()
     {
@@ -209,10 +227,11 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
         }
     }
 
-    /// <summary>Stops serving and waits for its loop.</summary>
+    /// <summary>Stops serving and waits for its loops.</summary>
     public async ValueTask DisposeAsync()
     {
         StopServing();
         await _clock;
+        await _cleaner;
     }
 }

@@ -18,6 +18,8 @@ public static class RecordDescription
         RecordKind.Message => "Message",
         RecordKind.Acknowledged => "Acknowledged",
         RecordKind.TransactionCommitted => "TransactionCommitted",
+        RecordKind.DeliveryHorizon => "DeliveryHorizon",
+        RecordKind.Relocated => "Relocated",
         _ => null,
     };
 
@@ -33,6 +35,10 @@ public static class RecordDescription
                 RecordKind.Message => DescribeMessage(record.Body) + InTransaction(record.Flags),
                 RecordKind.Acknowledged => DescribeAcknowledged(record.Body) + InTransaction(record.Flags),
                 RecordKind.TransactionCommitted => $"{Number(record.Body)} records",
+                RecordKind.DeliveryHorizon => string.Create(
+                    CultureInfo.InvariantCulture, $"queue {Number(record.Body)}, deliveries may go up to {LastLong(record.Body)}"),
+                RecordKind.Relocated => string.Create(
+                    CultureInfo.InvariantCulture, $"{DescribeMessage(record.Body[..^BrokerIndex.RelocatedBytes])}, a copy of the message at {LastLong(record.Body)}"),
                 _ => "",
             };
         }
@@ -43,6 +49,8 @@ public static class RecordDescription
     }
 
     private static int Number(ReadOnlySpan<byte> body) => BinaryPrimitives.ReadInt32LittleEndian(body);
+
+    private static long LastLong(ReadOnlySpan<byte> body) => BinaryPrimitives.ReadInt64LittleEndian(body[^8..]);
 
     private static string InTransaction(byte flags) => flags == RecordKind.InTransaction ? ", in a transaction" : "";
 

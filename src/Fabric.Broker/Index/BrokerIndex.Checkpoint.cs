@@ -11,8 +11,9 @@ namespace Fabric.Broker.Index;
 /// </summary>
 internal sealed partial class BrokerIndex
 {
-    private const uint CheckpointMagic = 0x32434246; // "FBC2"
-    private const uint MagicWithoutHorizons = 0x31434246; // "FBC1", which is still read
+    private const uint CheckpointMagic = 0x33434246; // "FBC3"
+    private const uint MagicWithoutRelocations = 0x32434246; // "FBC2", which is still read
+    private const uint MagicWithoutHorizons = 0x31434246; // "FBC1", likewise
 
     public void Save(IBufferWriter<byte> output)
     {
@@ -55,7 +56,7 @@ internal sealed partial class BrokerIndex
 
         var reader = new CheckpointReader(input);
         var magic = reader.Fixed();
-        if (magic is not (CheckpointMagic or MagicWithoutHorizons))
+        if (magic is not (CheckpointMagic or MagicWithoutRelocations or MagicWithoutHorizons))
         {
             throw new StoreException("this is no checkpoint of a broker that this version reads");
         }
@@ -63,7 +64,7 @@ internal sealed partial class BrokerIndex
         NextQueueId = reader.Count();
         for (var queues = reader.Count(); queues > 0; queues--)
         {
-            LoadQueue(ref reader, hasHorizon: magic == CheckpointMagic);
+            LoadQueue(ref reader, hasHorizon: magic != MagicWithoutHorizons, hasRelocations: magic == CheckpointMagic);
         }
 
         for (var producers = reader.Count(); producers > 0; producers--)
@@ -103,9 +104,37 @@ internal sealed partial class BrokerIndex
             writer.Fixed(entry.Origin);
             last = entry.Position;
         }
+
+        SaveRelocations(ref writer, queue);
     }
 
-    private void LoadQueue(ref CheckpointReader reader, bool hasHorizon)
+    /// <summary>Of the messages that are read from a copy, in order of their positions: both positions, and a zero at the end.</summary>
+    private static void SaveRelocations(ref CheckpointWriter writer, QueueIndex queue)
+    {
+        EntryChunk? chunk = null;
+        var slot = 0;
+        for (long last = 0; queue.Entries.TryNext(ref chunk, ref slot); slot++)
+        {
+            if (!chunk!.HasCopies)
+            {
+                slot = chunk.Count;
+                continue;
+            }
+
+            var position = chunk.Entries[slot].Position;
+            var ahead = chunk.BodyOf(slot) - position;
+            if (ahead > 0)
+            {
+                writer.Number(ahead);
+                writer.Number(position - last);
+                last = position;
+            }
+        }
+
+        writer.Number(0);
+    }
+
+    private void LoadQueue(ref CheckpointReader reader, bool hasHorizon, bool hasRelocations)
     {
         var id = reader.Count();
         var queue = new QueueIndex(id, Encoding.UTF8.GetString(reader.Bytes()), _arrays);
@@ -126,6 +155,26 @@ internal sealed partial class BrokerIndex
                 Encoding = (byte)reader.Count(),
                 Origin = reader.FixedLong(),
             });
+        }
+
+        if (hasRelocations)
+        {
+            LoadRelocations(ref reader, queue);
+        }
+    }
+
+    private static void LoadRelocations(ref CheckpointReader reader, QueueIndex queue)
+    {
+        long position = 0;
+        while (reader.Number() is var ahead && ahead != 0)
+        {
+            position += reader.Number();
+            if (ahead < 0 || !queue.Entries.TryFind(position, out var found))
+            {
+                throw new StoreException($"a checkpoint of the broker says where a message at {position} is read from, and has no such message");
+            }
+
+            found.Chunk.MoveBody(found.Slot, position + ahead);
         }
     }
 

@@ -79,27 +79,13 @@ internal sealed partial class BrokerIndex
             case RecordKind.DeliveryHorizon:
                 MoveHorizon(record);
                 break;
+            case RecordKind.Relocated:
+                Relocate(record);
+                break;
             default:
                 throw new StoreException(
                     $"the record at {record.Position} has the unknown kind {record.Kind}: a later version wrote it");
         }
-    }
-
-    /// <summary>Where the oldest message stands that somebody may still need.</summary>
-    public Position OldestLive(Position applied)
-    {
-        var oldest = _group.Count > 0 ? Math.Min(_group.FirstPosition, applied.Value) : applied.Value;
-        foreach (var queue in _queues.Values)
-        {
-            EntryChunk? chunk = null;
-            var slot = 0;
-            if (queue.Entries.TryNext(ref chunk, ref slot))
-            {
-                oldest = Math.Min(oldest, chunk!.Entries[slot].Position);
-            }
-        }
-
-        return new Position(oldest);
     }
 
     private static int ReadId(in JournalRecord record) => record.Body.Length >= 4

@@ -1,3 +1,5 @@
+using Fabric.Store.Journal;
+
 namespace Fabric.Broker.Index;
 
 /// <summary>
@@ -18,11 +20,19 @@ internal struct QueueEntry
     // ---- live ----
     public bool Locked;
     public ushort Redeliveries;
+
+    /// <summary>Length of its record in the journal.</summary>
+    public readonly long RecordBytes => (long)JournalLimits.RecordHeaderBytes + EnvelopeBytes + PayloadBytes;
 }
 
 /// <summary>A run of entries. Chunks are linked in order; a dropped one still leads on to those that follow it.</summary>
 internal sealed class EntryChunk(QueueEntry[] entries, long first)
 {
+    private const long Unknown = -1;
+
+    private long[]? _bodies; // by slot; 0 where the message has not been copied forward, null as long as none has
+    private long _oldestBody = Unknown;
+
     public QueueEntry[] Entries = entries;
     public int Count;
     public int Live;
@@ -37,18 +47,92 @@ internal sealed class EntryChunk(QueueEntry[] entries, long first)
 
     /// <summary>Position of the first entry that was ever in it.</summary>
     public long First { get; } = first;
+
+    /// <summary>Whether a message in it is, or was, read from a copy.</summary>
+    public bool HasCopies => _bodies is not null;
+
+    /// <summary>Where the oldest record stands that a message in it is read from; <see cref="long.MaxValue"/> when none is left in it.</summary>
+    public long OldestBody
+    {
+        get
+        {
+            if (_oldestBody == Unknown)
+            {
+                _oldestBody = FindOldestBody();
+            }
+
+            return _oldestBody;
+        }
+    }
+
+    /// <summary>Where the record stands that a message is read from: its own, or the newest copy of it.</summary>
+    public long BodyOf(int slot) => _bodies is not null && _bodies[slot] != 0 ? _bodies[slot] : Entries[slot].Position;
+
+    /// <summary>A message is read from another record from now on.</summary>
+    public void MoveBody(int slot, long body)
+    {
+        ForgetBody(slot);
+        (_bodies ??= new long[Entries.Length])[slot] = body;
+    }
+
+    /// <summary>The record that a message is read from is needed no more.</summary>
+    public void ForgetBody(int slot)
+    {
+        if (_oldestBody == BodyOf(slot))
+        {
+            _oldestBody = Unknown;
+        }
+    }
+
+    /// <summary>A message was added behind all others.</summary>
+    public void NoteAdded()
+    {
+        if (_oldestBody == long.MaxValue)
+        {
+            _oldestBody = Unknown;
+        }
+    }
+
+    /// <summary>Gives its array back; it only leads on to the next chunk from now on.</summary>
+    public QueueEntry[] Empty()
+    {
+        var entries = Entries;
+        (Entries, Count, Dropped, _bodies, _oldestBody) = ([], 0, true, null, long.MaxValue);
+        return entries;
+    }
+
+    private long FindOldestBody()
+    {
+        var oldest = long.MaxValue;
+        for (var slot = 0; slot < Count; slot++)
+        {
+            if (!Entries[slot].Removed)
+            {
+                oldest = Math.Min(oldest, BodyOf(slot));
+                if (_bodies is null)
+                {
+                    break; // none of those behind it is older
+                }
+            }
+        }
+
+        return oldest;
+    }
 }
 
 /// <summary>Names an entry while it is in its list.</summary>
 internal readonly record struct EntryRef(EntryChunk Chunk, int Slot)
 {
     public ref QueueEntry Value => ref Chunk.Entries[Slot];
+
+    /// <summary>Where the record stands that its message is read from.</summary>
+    public long Body => Chunk.BodyOf(Slot);
 }
 
 /// <summary>
 /// The entries of one queue in journal order: appended at the end, removed anywhere, found by position in logarithmic time.
 /// </summary>
-internal sealed class EntryList(EntryArrays arrays)
+internal sealed partial class EntryList(EntryArrays arrays)
 {
     private const int DeadChunksTolerated = 32;
 
@@ -68,12 +152,14 @@ internal sealed class EntryList(EntryArrays arrays)
         var tail = _tail is { Dropped: false } open && open.Count < open.Entries.Length ? open : AddChunk(entry.Position);
         tail.Entries[tail.Count++] = entry;
         tail.Live++;
+        tail.NoteAdded();
         if (entry.Expiration > 0)
         {
             tail.FirstExpiration = Math.Min(tail.FirstExpiration, entry.Expiration);
         }
 
         Count++;
+        Bytes += entry.RecordBytes;
     }
 
     public bool TryFind(long position, out EntryRef found)
@@ -103,8 +189,10 @@ internal sealed class EntryList(EntryArrays arrays)
     public void Remove(EntryRef found)
     {
         var chunk = found.Chunk;
+        chunk.ForgetBody(found.Slot);
         found.Value.Removed = true;
         Count--;
+        Bytes -= found.Value.RecordBytes;
         if (--chunk.Live == 0 && chunk.Count == chunk.Entries.Length)
         {
             Drop(chunk);
@@ -192,10 +280,7 @@ internal sealed class EntryList(EntryArrays arrays)
 
     private void Drop(EntryChunk chunk)
     {
-        arrays.Return(chunk.Entries);
-        chunk.Entries = [];
-        chunk.Count = 0;
-        chunk.Dropped = true;
+        arrays.Return(chunk.Empty());
         _dropped++;
         if (_dropped > DeadChunksTolerated && _dropped > _chunks.Count / 2)
         {

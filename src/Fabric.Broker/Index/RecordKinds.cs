@@ -12,6 +12,7 @@ internal static class RecordKind
     public const byte Acknowledged = 19;
     public const byte TransactionCommitted = 20;
     public const byte DeliveryHorizon = 21;
+    public const byte Relocated = 22;
 
     /// <summary>Kinds from here on are the broker's; an unknown one was written by a later version and stops the replay.</summary>
     public const byte First = 16;

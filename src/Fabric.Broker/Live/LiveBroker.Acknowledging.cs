@@ -203,8 +203,7 @@ internal sealed partial class LiveBroker
             }
             else
             {
-                ref var entry = ref item.Chunk!.Entries[item.Slot];
-                (dead ??= []).Add(new DeadLetter(item.Queue, entry, cause));
+                (dead ??= []).Add(DeadLetter.Of(item.Queue, new EntryRef(item.Chunk!, item.Slot), cause));
             }
 
             held.Remove(index);

@@ -138,7 +138,7 @@ internal sealed partial class LiveBroker
                 place.Chunk.Touched = true;
                 entry.Locked = true;
                 queue.InFlight++;
-                GiveUpExpired(queue, entry);
+                GiveUpExpired(queue, new EntryRef(place.Chunk, place.Slot));
             }
 
             place.Slot++;

@@ -8,11 +8,13 @@ namespace Fabric.Broker.Live;
 
 /// <summary>A journalled message that nobody holds any more and that is to leave its queue.</summary>
 internal readonly record struct DeadLetter(
-    LiveQueue Queue, long Position, int EnvelopeBytes, int PayloadBytes, long Expiration, ushort Redeliveries, string Cause)
+    LiveQueue Queue, long Position, long Body, int EnvelopeBytes, int PayloadBytes, long Expiration, ushort Redeliveries, string Cause)
 {
-    public DeadLetter(LiveQueue queue, in QueueEntry entry, string cause)
-        : this(queue, entry.Position, entry.EnvelopeBytes, entry.PayloadBytes, entry.Expiration, entry.Redeliveries, cause)
+    public static DeadLetter Of(LiveQueue queue, EntryRef message, string cause)
     {
+        ref var entry = ref message.Value;
+        return new DeadLetter(
+            queue, entry.Position, message.Body, entry.EnvelopeBytes, entry.PayloadBytes, entry.Expiration, entry.Redeliveries, cause);
     }
 }
 
@@ -67,7 +69,7 @@ internal sealed partial class LiveBroker
         var deadLetterQueue = DestinationName.Queue(Options.DeadLetterQueue);
         var copy = MakeCopy(letter, deadLetterQueue);
         using var turn = Enter();
-        if (Stopped || letter.Queue.Removed)
+        if (copy is null || Stopped || letter.Queue.Removed)
         {
             return Position.Zero;
         }
@@ -89,14 +91,18 @@ internal sealed partial class LiveBroker
         return end;
     }
 
-    /// <summary>The body of the copy's record; the destination's number is filled in when it is known.</summary>
-    private byte[] MakeCopy(in DeadLetter letter, DestinationName deadLetterQueue)
+    /// <summary>The body of the copy's record; the destination's number is filled in when it is known. Null when the message is gone.</summary>
+    private byte[]? MakeCopy(in DeadLetter letter, DestinationName deadLetterQueue)
     {
         var body = ArrayPool<byte>.Shared.Rent(letter.EnvelopeBytes + letter.PayloadBytes);
         try
         {
             var original = body.AsSpan(0, letter.EnvelopeBytes + letter.PayloadBytes);
-            Journal.ReadBody(new Position(letter.Position), 0, original);
+            if (!TryReadMessage(letter.Queue, letter.Position, letter.Body, 0, original))
+            {
+                return null;
+            }
+
             var envelope = Envelope.Read(original);
             var output = new ArrayBufferWriter<byte>(original.Length + 256);
             Envelope.Write(
@@ -126,10 +132,10 @@ internal sealed partial class LiveBroker
     }
 
     /// <summary>Under the lock: has an expired message moved by the clock's loop. It is locked already.</summary>
-    private void GiveUpExpired(LiveQueue queue, in QueueEntry entry)
+    private void GiveUpExpired(LiveQueue queue, EntryRef message)
     {
-        _expired.Enqueue(new DeadLetter(
-            queue, entry, $"Message Expired. Expiration:{entry.Expiration.ToString(System.Globalization.CultureInfo.InvariantCulture)}"));
+        var expiration = message.Value.Expiration.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        _expired.Enqueue(DeadLetter.Of(queue, message, $"Message Expired. Expiration:{expiration}"));
         _clockSignal.Set();
     }
 }

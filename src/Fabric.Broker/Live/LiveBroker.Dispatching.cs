@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using Fabric.Broker.Index;
+using Fabric.Store;
+using Fabric.Store.Journal;
 
 namespace Fabric.Broker.Live;
 
@@ -33,12 +35,61 @@ internal sealed partial class LiveBroker
         return false;
     }
 
-    /// <summary>Whether a delivered message is still with its consumer, or acknowledged by it and not yet forgotten.</summary>
-    public bool IsHeld(in Delivery delivery)
+    /// <summary>Copies a delivered message's payload, for the connection's writer. False when the message or its consumer has gone.</summary>
+    public bool TryReadPayload(in Delivery delivery, Span<byte> destination)
+    {
+        var queue = delivery.Queue!;
+        return TryReadMessage(queue, delivery.Sequence.Value, delivery.Body, delivery.EnvelopeBytes, destination, delivery.Consumer);
+    }
+
+    /// <summary>
+    /// Copies a part of a message's record. Cleaning may copy the message forward meanwhile, and the segment go that it was to be read from: then it is read from where it stands by
+    /// then. Without the lock.
+    /// </summary>
+    /// <param name="queue">Holds the message.</param>
+    /// <param name="position">The message.</param>
+    /// <param name="body">Where it was read from when that was last looked up.</param>
+    /// <param name="offset">From the start of the envelope.</param>
+    /// <param name="destination">Filled completely.</param>
+    /// <param name="consumer">Whom it is read for; nobody needs it any more when that one has gone.</param>
+    /// <returns>False when the message has gone, or whom it is for.</returns>
+    /// <exception cref="StoreException">It is there, and cannot be read.</exception>
+    public bool TryReadMessage(
+        LiveQueue queue, long position, long body, int offset, Span<byte> destination, BrokerConsumer? consumer = null)
+    {
+        while (true)
+        {
+            try
+            {
+                Journal.ReadBody(new Position(body), offset, destination);
+                return true;
+            }
+            catch (StoreException)
+            {
+                var now = FindBody(queue, position, consumer);
+                if (now is null)
+                {
+                    return false;
+                }
+
+                if (now == body)
+                {
+                    throw;
+                }
+
+                body = now.Value;
+            }
+        }
+    }
+
+    /// <summary>Where a message is read from now; null when nobody needs it.</summary>
+    private long? FindBody(LiveQueue queue, long position, BrokerConsumer? consumer)
     {
         using var turn = Enter();
-        return !Stopped && !delivery.Consumer.Closed && delivery.Queue is { Removed: false, Index: { } index }
-            && index.Entries.TryFind(delivery.Sequence.Value, out _);
+        return !Stopped && consumer is not { Closed: true } && queue is { Removed: false, Index: { } index }
+            && index.Entries.TryFind(position, out var found)
+            ? found.Body
+            : null;
     }
 
     private void Dispatch(LiveQueue queue)
@@ -72,11 +123,11 @@ internal sealed partial class LiveBroker
                 queue.InFlight++;
                 if (IsExpired(entry.Expiration, ref now))
                 {
-                    GiveUpExpired(queue, entry);
+                    GiveUpExpired(queue, new EntryRef(place.Chunk, place.Slot));
                     continue;
                 }
 
-                Dispatch(queue, consumer, place, entry);
+                Dispatch(queue, consumer, new EntryRef(place.Chunk, place.Slot));
             }
         }
 
@@ -150,17 +201,17 @@ internal sealed partial class LiveBroker
         return false;
     }
 
-    private void Dispatch(LiveQueue queue, BrokerConsumer consumer, QueueCursor place, in QueueEntry entry)
+    private void Dispatch(LiveQueue queue, BrokerConsumer consumer, EntryRef message)
     {
         consumer.Outstanding.Add(new Outstanding
         {
-            Sequence = entry.Position,
+            Sequence = message.Value.Position,
             Queue = queue,
-            Chunk = place.Chunk,
-            Slot = place.Slot,
+            Chunk = message.Chunk,
+            Slot = message.Slot,
         });
         Count(consumer);
-        Send(Delivery.Of(consumer, queue, entry));
+        Send(Delivery.Of(consumer, queue, message));
     }
 
     private void Dispatch(LiveQueue queue, BrokerConsumer consumer, MemoryMessage message)
@@ -202,7 +253,7 @@ internal sealed partial class LiveBroker
             }
             else
             {
-                Send(Delivery.Of(consumer, queue, place.Chunk!.Entries[place.Slot]));
+                Send(Delivery.Of(consumer, queue, new EntryRef(place.Chunk!, place.Slot)));
             }
         }
     }

@@ -12,6 +12,10 @@ internal sealed partial class LiveBroker
     private const int EnvelopeOnStackMax = 512;
     private const int TracksPerConnectionMax = 256;
 
+    /// <summary>A message must fit into the record that copies it forward, too.</summary>
+    private const int PayloadBytesMax =
+        JournalLimits.RecordBytesMax - Envelope.FixedBytes - Envelope.ProducerIdBytesMax - BrokerIndex.RelocatedBytes;
+
     private readonly Dictionary<string, ProducerTrack> _tracks = new(StringComparer.Ordinal);
     private readonly List<ProducerTrack> _abandonedTracks = [];
     private readonly Queue<(long After, List<PendingSend> Sends)> _deferred = new();
@@ -123,7 +127,7 @@ internal sealed partial class LiveBroker
         }
 
         if (Envelope.GetLength(request.ProducerId) > Envelope.FixedBytes + Envelope.ProducerIdBytesMax
-            || payloadBytes > JournalLimits.RecordBytesMax - Envelope.FixedBytes - Envelope.ProducerIdBytesMax)
+            || payloadBytes > PayloadBytesMax)
         {
             answer = BrokerResult.Fail(BrokerStatus.TooLarge, $"the message of {payloadBytes} bytes is larger than the journal takes");
             return false;

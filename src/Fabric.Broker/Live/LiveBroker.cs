@@ -45,6 +45,7 @@ internal sealed partial class LiveBroker
         _memorySequence = MemorySequenceBase | ((epoch.Value & MemorySequenceEpochMask) << MemorySequenceEpochShift);
         _nextQueueId = index.NextQueueId;
         _clock = Runtime.Time.CreateTimer(_ => _clockSignal.Set(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _cleaner = new JournalCleaner(this);
         foreach (var queue in index.Queues)
         {
             queue.Entries.ResetLive();
@@ -151,6 +152,7 @@ internal sealed partial class LiveBroker
         }
 
         _clockSignal.Set();
+        _cleaner.Wake();
     }
 
     public void MarkDirty(LiveQueue queue)

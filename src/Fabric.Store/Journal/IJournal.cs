@@ -12,6 +12,9 @@ public interface IJournal
     /// <summary>Everything before it is committed and has been applied.</summary>
     Position Applied { get; }
 
+    /// <summary>What could be let go, and how much that is needed. A moment old.</summary>
+    JournalSpace Space { get; }
+
     /// <summary>Appends one record to the open batch. Copies the body; does not wait for the disk.</summary>
     /// <param name="kind">The record's kind; 1 to 15 belong to the store, 16 to 255 to the broker.</param>
     /// <param name="flags">Meaning given by the kind.</param>

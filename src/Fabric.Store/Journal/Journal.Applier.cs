@@ -21,6 +21,7 @@ public sealed partial class Journal
     private long _lastCheckpoint; // position of the newest one, whether it succeeded or not
     private long _checkpointBytes; // its length
     private Position _cleaned;
+    private long _released; // what the newest checkpoint on disk calls cleaned; written by the keeper
 
     /// <summary>
     /// Everything before the position is committed. May be called by anybody who holds no lock, in any order; the greatest counts. A little that is
@@ -92,7 +93,7 @@ public sealed partial class Journal
 
                 do
                 {
-                    if (IsCheckpointDue && _failure is null)
+                    if (_failure is null && (IsCheckpointDue || IsReleaseDue()))
                     {
                         BeginCheckpoint();
                     }
@@ -120,10 +121,44 @@ public sealed partial class Journal
         }
     }
 
-    /// <summary>While space is short they are written more often, because only a checkpoint lets old segments go.</summary>
-    private bool IsCheckpointDue => _applied - _lastCheckpoint >= (_isSpaceLow
+    private bool IsCheckpointDue => _applied - _lastCheckpoint >= CheckpointInterval;
+
+    /// <summary>
+    /// Bytes applied, or let go, that are worth a checkpoint. While space is short they are written more often, because only a checkpoint lets old segments go.
+    /// </summary>
+    private long CheckpointInterval => _isSpaceLow
         ? Math.Max(_options.CheckpointBytes / 16, _checkpointBytes / 8)
-        : Math.Max(_options.CheckpointBytes, 2 * _checkpointBytes));
+        : Math.Max(_options.CheckpointBytes, 2 * _checkpointBytes);
+
+    /// <summary>What nobody but the state machine keeps from being cleaned.</summary>
+    private Position Releasable
+    {
+        get
+        {
+            var retained = new Position(Math.Max(Volatile.Read(ref _retention), Volatile.Read(ref _end) - _options.RetainedBytesMax));
+            return _isSpaceLow ? retained : Position.Min(retained, new Position(Volatile.Read(ref _hold)));
+        }
+    }
+
+    /// <summary>What the next checkpoint could let go beyond what the last one did, if nothing were live in it.</summary>
+    private long BytesBeforeCheckpoint =>
+        Position.Min(Releasable, new Position(Volatile.Read(ref _lastCheckpoint))).Value - Volatile.Read(ref _released);
+
+    /// <summary>
+    /// Whether a checkpoint now would let as much go as is applied between two of them otherwise. One is looked for now and then: when the last message in many segments is consumed, or copied
+    /// forward, hardly anything is applied.
+    /// </summary>
+    private bool IsReleaseDue()
+    {
+        if (!_isReleaseAwaited)
+        {
+            return false;
+        }
+
+        _isReleaseAwaited = false;
+        return _applied > _lastCheckpoint && BytesBeforeCheckpoint >= CheckpointInterval
+            && Math.Min(_stateMachine.OldestLive(Applied).Value - _released, BytesBeforeCheckpoint) >= CheckpointInterval;
+    }
 
     private bool TryBeginApplying()
     {
@@ -254,9 +289,7 @@ public sealed partial class Journal
 
         var applied = Applied;
         var previous = new Position(_lastCheckpoint);
-        var retained = new Position(Math.Max(Volatile.Read(ref _retention), _end - _options.RetainedBytesMax));
-        retained = _isSpaceLow ? retained : Position.Min(retained, new Position(Volatile.Read(ref _hold)));
-        var cleaned = Position.Min(Position.Min(_stateMachine.OldestLive(applied), retained), previous);
+        var cleaned = Position.Min(Position.Min(_stateMachine.OldestLive(applied), Releasable), previous);
         _cleaned = Position.Max(_cleaned, cleaned);
         _lastCheckpoint = applied.Value;
         var systemRecords = SystemRecords.Where(record => record.Position < applied).ToArray();

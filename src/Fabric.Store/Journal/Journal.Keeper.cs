@@ -9,12 +9,20 @@ public sealed partial class Journal
     private CheckpointFile? _checkpoint; // written, not yet published; guarded by _gate
     private volatile bool _directoryChanged;
     private volatile bool _isSpaceLow;
+    private volatile bool _isSpaceExhausted;
+    private volatile bool _isReleaseAwaited; // the applier is to look whether a checkpoint would let segments go
 
-    /// <summary>How often the free space is looked at, beside each new segment and checkpoint: others may use the disk too, and free some.</summary>
+    /// <summary>
+    /// How often the free space is looked at, beside each new segment and checkpoint, since others may use the disk too, and free some; and what a checkpoint would let go, since
+    /// what becomes dead need not append much.
+    /// </summary>
     private static readonly TimeSpan SpaceInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>Whether producers are held back because the disk is nearly full.</summary>
     public bool IsSpaceLow => _isSpaceLow;
+
+    /// <inheritdoc/>
+    public JournalSpace Space => new(Releasable, _options.SegmentBytes, _isSpaceLow, _isSpaceExhausted);
 
     private async Task KeepLoopAsync()
     {
@@ -64,6 +72,7 @@ public sealed partial class Journal
         var free = _runtime.Disk.FreeSpace(_options.Directory);
         var wasLow = _isSpaceLow;
         _isSpaceLow = free < (wasLow ? _options.FreeBytesLow + (_options.FreeBytesLow / 4) : _options.FreeBytesLow);
+        _isSpaceExhausted = free < _options.FreeBytesLow / 2;
         if (wasLow && HasRoom)
         {
             ReleaseRoomWaiters();
@@ -71,6 +80,16 @@ public sealed partial class Journal
         else if (_isSpaceLow && !wasLow)
         {
             _applierWake.Set(); // a checkpoint may be due now
+        }
+    }
+
+    private void OnSpaceTimer()
+    {
+        _isReleaseAwaited = true;
+        _keeperWake.Set();
+        if (BytesBeforeCheckpoint >= CheckpointInterval)
+        {
+            _applierWake.Set();
         }
     }
 
@@ -99,6 +118,7 @@ public sealed partial class Journal
         }
 
         checkpoint.Dispose();
+        Volatile.Write(ref _released, checkpoint.Head.Cleaned.Value);
         Remove(_segments.RemoveBefore(checkpoint.Head.Cleaned));
         _files.SyncDirectory();
     }

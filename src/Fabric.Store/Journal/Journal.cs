@@ -81,12 +81,12 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _batchStart = recovered.End.Value;
         _applied = _lastCheckpoint = (recovered.Checkpoint?.Position ?? options.Begins).Value;
         _cleaned = recovered.Checkpoint?.Cleaned ?? Position.Zero;
+        _released = _cleaned.Value;
         _systemRecords = [.. recovered.SystemRecords];
         _tail = new TailMemory(recovered.End, options.TailBytes);
         _current = _segments.All[^1];
         _marked = recovered.End;
-        var spaceInterval = options.FreeBytesLow == 0 ? Timeout.InfiniteTimeSpan : SpaceInterval;
-        _spaceTimer = runtime.Time.CreateTimer(_ => _keeperWake.Set(), null, spaceInterval, spaceInterval);
+        _spaceTimer = runtime.Time.CreateTimer(_ => OnSpaceTimer(), null, SpaceInterval, SpaceInterval);
         _markTimer = runtime.Time.CreateTimer(_ => OnMarkDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 

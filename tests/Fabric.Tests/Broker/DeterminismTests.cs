@@ -74,7 +74,8 @@ public sealed class DeterminismTests
         Assert.That(index.OldestLive(new Position(300)), Is.EqualTo(new Position(220)));
     }
 
-    [TestCase(22, 0)]
+    [TestCase(23, 0)]
+    [TestCase(22, 1)]
     [TestCase(21, 1)]
     [TestCase(18, 2)]
     [TestCase(20, 1)]
@@ -93,6 +94,8 @@ public sealed class DeterminismTests
     [TestCase((byte)20, 2)]
     [TestCase((byte)21, 3)]
     [TestCase((byte)21, 13)]
+    [TestCase((byte)22, 3)]
+    [TestCase((byte)22, 57)]
     public void A_malformed_record_stops_the_replay(byte kind, int bytes)
     {
         var index = new BrokerIndex();
@@ -179,6 +182,9 @@ public sealed class DeterminismTests
                     client = bench.Connect("ID:same", suppressDuplicates: true);
                     held.Clear();
                     open = false;
+                    break;
+                case 11 when random.Next(3) == 0:
+                    bench.Journal.RelocateAny(random);
                     break;
                 default:
                     bench.Journal.Commit(random.Next(1, 12));

@@ -10,8 +10,8 @@ public sealed class IndexTests
     public void Stored_numbers_are_frozen()
     {
         Assert.That(
-            new[] { RecordKind.Epoch, RecordKind.DestinationAdded, RecordKind.DestinationRemoved, RecordKind.Message, RecordKind.Acknowledged, RecordKind.TransactionCommitted, RecordKind.DeliveryHorizon },
-            Is.EqualTo(new byte[] { 1, 16, 17, 18, 19, 20, 21 }));
+            new[] { RecordKind.Epoch, RecordKind.DestinationAdded, RecordKind.DestinationRemoved, RecordKind.Message, RecordKind.Acknowledged, RecordKind.TransactionCommitted, RecordKind.DeliveryHorizon, RecordKind.Relocated },
+            Is.EqualTo(new byte[] { 1, 16, 17, 18, 19, 20, 21, 22 }));
         Assert.That((RecordKind.InTransaction, Envelope.DeadLettered), Is.EqualTo(((byte)1, (byte)1)));
         Assert.That(ProducerAudit.ProducersMax, Is.EqualTo(16384));
     }
@@ -19,18 +19,21 @@ public sealed class IndexTests
     [Test]
     public void An_entry_costs_no_more_than_48_bytes() => Assert.That(Unsafe.SizeOf<QueueEntry>(), Is.LessThanOrEqualTo(48));
 
-    [Test]
-    public void A_checkpoint_from_before_delivery_horizons_is_still_read()
+    [TestCase("FBC1", new byte[0])]
+    [TestCase("FBC2", new byte[] { 14 })]
+    public void A_checkpoint_from_before_delivery_horizons_or_relocations_is_still_read(string magic, byte[] horizon)
     {
         // Next id 2, one queue with number 1, name Q and no messages; no producers, nothing waits. Numbers are zigzag varints.
-        byte[] old = [.. "FBC1"u8, 4, 2, 2, 2, (byte)'Q', 0, 0, 0];
+        byte[] old = [.. System.Text.Encoding.ASCII.GetBytes(magic), 4, 2, 2, 2, (byte)'Q', .. horizon, 0, 0, 0];
         var index = new BrokerIndex();
         index.Load(old);
         var queue = index.Queues.Single();
-        Assert.That((queue.Id, queue.Name, queue.DeliveryHorizon, index.NextQueueId), Is.EqualTo((1, "Q", 0L, 2)));
+        Assert.That((queue.Id, queue.Name, queue.DeliveryHorizon, index.NextQueueId), Is.EqualTo((1, "Q", horizon.Length * 7L, 2)));
         var output = new System.Buffers.ArrayBufferWriter<byte>();
         index.Save(output);
-        Assert.That(output.WrittenSpan.ToArray(), Is.EqualTo((byte[])[.. "FBC2"u8, 4, 2, 2, 2, (byte)'Q', 0, 0, 0, 0]));
+        Assert.That(
+            output.WrittenSpan.ToArray(),
+            Is.EqualTo((byte[])[.. "FBC3"u8, 4, 2, 2, 2, (byte)'Q', (byte)(horizon.Length * 14), 0, 0, 0, 0]));
     }
 
     [Test]

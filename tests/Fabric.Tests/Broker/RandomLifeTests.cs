@@ -54,7 +54,7 @@ public sealed class RandomLifeTests
 
         public void Step()
         {
-            switch (_random.Next(20))
+            switch (_random.Next(21))
             {
                 case <= 6:
                     Send(_producers[_random.Next(_producers.Count)]);
@@ -76,6 +76,9 @@ public sealed class RandomLifeTests
                     break;
                 case 16 when _random.Next(6) == 0:
                     Crash();
+                    break;
+                case 17:
+                    _bench.Journal.RelocateAny(_random);
                     break;
                 default:
                     _bench.Journal.Commit(_random.Next(1, 20));

@@ -3,7 +3,9 @@ using System.Text;
 using Fabric.Broker;
 using Fabric.Broker.Security;
 using Fabric.Runtime;
+using Fabric.Runtime.Disk;
 using Fabric.Store.Journal;
+using Fabric.Tests.Store;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fabric.Tests.Broker;
@@ -12,6 +14,7 @@ namespace Fabric.Tests.Broker;
 public sealed class RealJournalTests
 {
     private static readonly DestinationName Q = DestinationName.Queue("Q");
+    private static readonly DestinationName Shelf = DestinationName.Queue("shelf");
 
     private string _directory = null!;
 
@@ -89,6 +92,136 @@ public sealed class RealJournalTests
     }
 
     [Test]
+    public async Task A_message_that_nobody_takes_keeps_no_old_segments_and_is_delivered_as_if_it_had_never_been_copied()
+    {
+        const int segment = 64 * 1024;
+        static JournalOptions Small(JournalOptions options) =>
+            options with { TailBytes = 1024 * 1024, SegmentBytes = segment, CheckpointBytes = segment, RetainedBytesMax = 0 };
+        long firstSequence;
+        await using (var node = await Node.OpenAsync(_directory, Small))
+        {
+            var (keeper, worker) = (node.Connect("ID:k"), node.Connect("ID:w"));
+            keeper.Send(1, 300, Shelf);
+            keeper.Send(2, 50_000, Shelf); // its segment is as good as its own
+            await keeper.ConfirmedAsync();
+            firstSequence = (await PeekAsync(node)).Value;
+            worker.Consume(prefetch: 100);
+            var number = 0;
+            for (var round = 0; round < 30; round++)
+            {
+                for (var i = 0; i < 50; i++)
+                {
+                    worker.Send(++number, 2000);
+                }
+
+                foreach (var sequence in await worker.ReceiveAsync(50))
+                {
+                    worker.Acknowledge(sequence);
+                }
+            }
+
+            keeper.Send(3, 300, Shelf);
+            await keeper.ConfirmedAsync();
+            var end = node.Journal.End;
+            await Eventually.HoldsAsync(() => end - node.Journal.First < 8 * segment, "old segments are gone");
+            await Eventually.HoldsAsync(() => Directory.GetFiles(_directory, "journal-*.seg").Length < 10, "and so are their files");
+            Assert.That(node.Broker.Relocations, Is.GreaterThanOrEqualTo(2));
+        }
+
+        await using (var node = await Node.OpenAsync(_directory, Small))
+        {
+            var keeper = node.Connect("ID:k", suppressDuplicates: true);
+            Assert.That(keeper.Send(3, 300, Shelf).Status, Is.EqualTo(BrokerStatus.Duplicate));
+            keeper.Consume(prefetch: 10, Shelf);
+            var received = await keeper.ReceiveAsync(3);
+            Assert.That(keeper.Numbers, Is.EqualTo(new[] { 1, 2, 3 }));
+            Assert.That(received[0].Value, Is.EqualTo(firstSequence).And.LessThan(node.Journal.First.Value), "it is named by where it was first stored");
+            Assert.That(keeper.Texts.Select(text => text.Length), Is.EqualTo(new[] { 300, 50_000, 300 }));
+            received.ToList().ForEach(keeper.Acknowledge);
+            await keeper.ConfirmedAsync();
+            Assert.That(node.Broker.GetStatistics().Single(statistics => statistics.Name == Shelf).Depth, Is.Zero);
+        }
+
+        static async Task<MessageSequence> PeekAsync(Node node)
+        {
+            var browser = node.Connect("ID:b");
+            browser.Consume(prefetch: 1, Shelf, browser: true);
+            return (await browser.ReceiveAsync(1))[0];
+        }
+    }
+
+    [Test]
+    public async Task A_delivery_that_waits_while_its_segment_goes_is_read_from_the_copy()
+    {
+        const int segment = 64 * 1024;
+        await using var node = await Node.OpenAsync(_directory, options => options with
+        {
+            TailBytes = 1024 * 1024, SegmentBytes = segment, CheckpointBytes = segment, RetainedBytesMax = 0,
+        });
+        var (slow, worker) = (node.Connect("ID:s"), node.Connect("ID:w"));
+        slow.Send(1, 300, Shelf);
+        slow.Consume(prefetch: 1, Shelf);
+        Delivery delivery = default;
+        await Eventually.HoldsAsync(() => slow.Connection.TryTakeDelivery(out delivery), "a delivery");
+        worker.Consume(prefetch: 100);
+        for (var number = 0; number < 1500;)
+        {
+            for (var i = 0; i < 50; i++)
+            {
+                worker.Send(++number, 2000);
+            }
+
+            foreach (var sequence in await worker.ReceiveAsync(50))
+            {
+                worker.Acknowledge(sequence);
+            }
+        }
+
+        await Eventually.HoldsAsync(() => node.Journal.First.Value > delivery.Sequence.Value, "the segment is gone");
+        var payload = new byte[delivery.PayloadBytes];
+        Assert.That(slow.Connection.ReadPayload(delivery, payload));
+        Assert.That(Encoding.UTF8.GetString(payload), Does.StartWith("ID:s:1:1#1#"));
+        slow.Acknowledge(delivery.Sequence);
+        await slow.ConfirmedAsync();
+        Assert.That(node.Broker.GetStatistics().Single(statistics => statistics.Name == Shelf).Depth, Is.Zero);
+    }
+
+    [Test]
+    public async Task On_a_disk_that_is_nearly_full_cleaning_frees_the_space_that_producers_wait_for()
+    {
+        const int segment = 64 * 1024;
+        var disk = new CrashDisk { Free = 10_000_000 };
+        await using var node = await Node.OpenAsync(
+            "/journal",
+            options => options with
+            {
+                TailBytes = 1024 * 1024, SegmentBytes = segment, CheckpointBytes = 16 * segment, RetainedBytesMax = 0, FreeBytesLow = 1_000_000,
+            },
+            disk);
+        var (keeper, worker) = (node.Connect("ID:k"), node.Connect("ID:w"));
+        keeper.Send(1, 300, Shelf);
+        worker.Consume(prefetch: 100);
+        for (var number = 0; number < 110;)
+        {
+            worker.Send(++number, 2000);
+            worker.Acknowledge((await worker.ReceiveAsync(1))[0]);
+        }
+
+        await worker.ConfirmedAsync();
+        Assert.That((node.Journal.First, node.Broker.Relocations), Is.EqualTo((Position.Zero, 0L)), "so little is left as it is while there is space");
+        disk.Free = 999_999;
+        await Eventually.HoldsAsync(() => node.Journal.IsSpaceLow, "space is short");
+        var waiting = worker.Connection.WaitForRoomAsync(default).AsTask();
+        await Eventually.HoldsAsync(() => node.Journal.First.Value > 2 * segment, "segments go although nobody sends");
+        Assert.That((waiting.IsCompleted, node.Broker.Relocations), Is.EqualTo((false, 1L)));
+        disk.Free = 1_300_000;
+        await waiting.WaitAsync(TimeSpan.FromSeconds(20));
+        keeper.Consume(prefetch: 10, Shelf);
+        await keeper.ReceiveAsync(1);
+        Assert.That(keeper.Numbers, Is.EqualTo(new[] { 1 }));
+    }
+
+    [Test]
     public async Task Producers_and_consumers_on_many_threads_lose_and_double_nothing()
     {
         const int perProducer = 2000;
@@ -141,13 +274,14 @@ public sealed class RealJournalTests
 
         public Journal Journal { get; private set; } = null!;
 
-        public static async Task<Node> OpenAsync(string directory, Func<JournalOptions, JournalOptions>? with = null)
+        public static async Task<Node> OpenAsync(string directory, Func<JournalOptions, JournalOptions>? with = null, IDisk? disk = null)
         {
+            var runtime = FabricRuntime.System with { Disk = disk ?? FabricRuntime.System.Disk };
             var node = new Node();
             node.Broker = new MessageBroker(
-                FabricRuntime.System, new BrokerOptions { Authenticator = UserTable.Single("u", "p") }, new NoEditor(), null, NullLogger.Instance);
+                runtime, new BrokerOptions { Authenticator = UserTable.Single("u", "p") }, new NoEditor(), null, NullLogger.Instance);
             var options = new JournalOptions { Directory = directory };
-            node.Journal = await Journal.OpenAsync(FabricRuntime.System, with?.Invoke(options) ?? options, node.Broker, node, default);
+            node.Journal = await Journal.OpenAsync(runtime, with?.Invoke(options) ?? options, node.Broker, node, default);
             var epoch = node.Journal.BecomeMaster(1, new byte[24]);
             await node.Journal.WaitDurableAsync(epoch.End);
             await Eventually.HoldsAsync(() => node.Journal.Applied >= epoch.End, "the epoch's record is applied");
@@ -211,16 +345,17 @@ public sealed class RealJournalTests
         {
         }
 
-        public BrokerResult Send(int number, int bytes)
+        public BrokerResult Send(int number, int bytes, DestinationName? to = null)
         {
             var payload = Encoding.UTF8.GetBytes($"{ProducerId}#{number}#".PadRight(bytes, 'x'));
             return Note(Connection.Publish(
-                new PublishRequest { Destination = Q, ProducerId = ProducerId, ProducerSequence = number, Persistent = true }, payload));
+                new PublishRequest { Destination = to ?? Q, ProducerId = ProducerId, ProducerSequence = number, Persistent = true }, payload));
         }
 
-        public void Consume(int prefetch)
+        public void Consume(int prefetch, DestinationName? from = null, bool browser = false)
         {
-            var result = Connection.AddConsumer(new ConsumerRequest { Key = Key, Destination = Q, Prefetch = prefetch }, out _);
+            var result = Connection.AddConsumer(
+                new ConsumerRequest { Key = Key, Destination = from ?? Q, Prefetch = prefetch, Browser = browser }, out _);
             Assert.That(result.Succeeded, result.Detail);
         }
 

@@ -104,6 +104,8 @@ public sealed class SteadyFlowTests
 
         public Position Applied { get; private set; } = new(64);
 
+        public JournalSpace Space => new(Position.Zero, _ring.Length, false, false);
+
         public AppendedRecord Append(byte kind, byte flags, ReadOnlySpan<byte> head, ReadOnlySpan<byte> tail)
         {
             var length = HeaderBytes + head.Length + tail.Length;

@@ -13,6 +13,8 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
     private readonly Lock _lock = new();
     private readonly List<Stored> _records = [];
     private readonly Dictionary<Position, Stored> _byPosition = [];
+    private readonly Dictionary<Position, Position> _newestCopy = []; // by the position of the message
+    private readonly HashSet<Position> _gone = [];
     private int _applied;
     private TaskCompletionSource? _noRoom;
 
@@ -36,11 +38,17 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
 
     public Position Applied { get; private set; } = new(64);
 
+    /// <summary>Nothing could be let go, until a test says otherwise.</summary>
+    public JournalSpace Space { get; set; } = new(Position.Zero, 1024, false, false);
+
     /// <summary>What other threads do when a batch has been applied and not yet been flushed.</summary>
     public Action? BeforeFlush { get; set; }
 
     /// <summary>Reads of bodies that were asked for while a test forbids them.</summary>
     public Func<Position, bool>? ReadFails { get; set; }
+
+    /// <summary>What others do just before a read fails.</summary>
+    public Action? Failing { get; set; }
 
     public void Announce()
     {
@@ -67,16 +75,19 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
 
     public void ReadBody(Position record, int bodyOffset, Span<byte> destination)
     {
-        Stored stored;
+        Stored? stored;
+        bool isGone;
         lock (_lock)
         {
-            if (ReadFails?.Invoke(record) == true)
-            {
-                throw new StoreException("the segment is gone");
-            }
-
+            isGone = ReadFails?.Invoke(record) == true || _gone.Contains(record) || !_byPosition.ContainsKey(record);
             Assert.That(record, Is.LessThan(Applied), "a body was read before its record was applied");
-            stored = _byPosition.GetValueOrDefault(record) ?? throw new StoreException("no such record");
+            stored = _byPosition.GetValueOrDefault(record);
+        }
+
+        if (isGone || stored is null)
+        {
+            Failing?.Invoke();
+            throw new StoreException("the segment is gone");
         }
 
         stored.Body.AsSpan(bodyOffset, destination.Length).CopyTo(destination);
@@ -147,11 +158,23 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
             lock (_lock)
             {
                 Applied = record.End;
+                LetGo(record);
             }
         }
 
         BeforeFlush?.Invoke();
         machine.Flush(Applied);
+    }
+
+    /// <summary>What was copied forward is read from the copy from now on: the segment that it was in may go at any time, and goes at once.</summary>
+    private void LetGo(Stored copy)
+    {
+        if (copy.Kind == RecordKind.Relocated)
+        {
+            var message = new Position(BitConverter.ToInt64(copy.Body.AsSpan()[^8..]));
+            _gone.Add(_newestCopy.GetValueOrDefault(message, message));
+            _newestCopy[message] = copy.Position;
+        }
     }
 
     /// <summary>Loses what was not committed and begins a new mastership over the same records.</summary>
@@ -162,6 +185,20 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
             var kept = Math.Min(_records.Count, _applied + keptUncommitted);
             _records.RemoveRange(kept, _records.Count - kept);
             End = _records.Count > 0 ? _records[^1].End : new Position(64);
+        }
+    }
+
+    /// <summary>Copies any message forward that was ever stored, as cleaning does with one that lives: whether it does is for its application to see.</summary>
+    public void RelocateAny(Random random)
+    {
+        lock (_lock)
+        {
+            var stored = _records.FindAll(record => record.Kind == RecordKind.Message);
+            if (stored.Count > 0)
+            {
+                var original = stored[random.Next(stored.Count)];
+                AppendLocked(RecordKind.Relocated, 0, [.. original.Body, .. BitConverter.GetBytes(original.Position.Value)]);
+            }
         }
     }
 

@@ -175,6 +175,51 @@ internal sealed class CheckpointTests
         Assert.That(opened.Journal.First, Is.LessThanOrEqualTo(new Position(100_000)));
     }
 
+    [Test]
+    public async Task Segments_go_soon_after_the_last_live_record_in_them_died_although_hardly_anything_is_appended()
+    {
+        var disk = new CrashDisk();
+        var opened = await OpenAsync(disk, new Numbers { Oldest = new Position(100) });
+        opened.Journal.SetRetention(new Position(long.MaxValue));
+        opened.BecomeMaster();
+        for (var round = 0; round < 20; round++)
+        {
+            await opened.AppendAppliedAsync(round * 500, 500);
+        }
+
+        await opened.AppendAppliedAsync(10_000, 1);
+        Assert.That(opened.Journal.First, Is.EqualTo(Position.Zero), "a live record keeps everything");
+        var last = opened.Journal.End;
+        opened.Numbers.Oldest = last;
+        await opened.AppendAppliedAsync(10_001, 1);
+        await Opened.UntilAsync(() => last - opened.Journal.First < 4 * 64 * 1024, "what is dead is let go");
+        var (first, checkpoints) = (opened.Journal.First, opened.Numbers.Checkpoints);
+
+        opened.Numbers.Oldest = null;
+        await opened.AppendAppliedAsync(10_002, 1);
+        await Task.Delay(1500); // one look and a half: nothing is to happen
+        Assert.That((opened.Journal.First, opened.Numbers.Checkpoints), Is.EqualTo((first, checkpoints)), "a checkpoint must be worth it");
+        await opened.DisposeAsync();
+
+        await using var again = await OpenAsync(disk, new Numbers());
+        Assert.That(again.Numbers.Applied, Has.Count.EqualTo(10_003));
+    }
+
+    [Test]
+    public async Task What_another_replica_needs_is_not_said_to_be_releasable()
+    {
+        await using var opened = await Opened.OpenAsync(Home, new CrashDisk(), new Numbers(), with: options => options with { RetainedBytesMax = 100_000 });
+        opened.BecomeMaster();
+        await opened.AppendAppliedAsync(0, 500);
+        Assert.That(opened.Journal.Space.Releasable, Is.EqualTo(Position.Zero), "all of it may be needed elsewhere");
+        opened.Journal.SetRetention(new Position(30_000));
+        Assert.That(opened.Journal.Space.Releasable, Is.EqualTo(new Position(30_000)));
+        await opened.AppendAppliedAsync(500, 1500);
+        Assert.That(opened.Journal.Space.Releasable, Is.EqualTo(opened.Journal.End + -100_000), "who is away for longer copies the journal");
+        opened.Journal.SetHold(new Position(40_000));
+        Assert.That(opened.Journal.Space.Releasable, Is.EqualTo(new Position(40_000)), "somebody copies it now");
+    }
+
     private static Task<Opened> OpenAsync(CrashDisk disk, Numbers numbers) =>
         Opened.OpenAsync(Home, disk, numbers, with: options => options with { CheckpointBytes = 64 * 1024 });
 

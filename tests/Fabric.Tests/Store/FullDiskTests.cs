@@ -46,6 +46,23 @@ internal sealed class FullDiskTests
     }
 
     [Test]
+    public async Task A_journal_short_of_space_tells_the_broker_and_keeps_half_of_the_reserve_for_acknowledgements()
+    {
+        var disk = new CrashDisk { Free = 2_000_000 };
+        await using var opened = await Opened.OpenAsync(
+            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, RetainedBytesMax = 0 });
+        opened.BecomeMaster();
+        await opened.AppendAppliedAsync(0, 100);
+        Assert.That(opened.Journal.Space, Is.EqualTo(new JournalSpace(opened.Journal.End, 64 * 1024, IsLow: false, IsExhausted: false)));
+        disk.Free = 999_999;
+        await Opened.UntilAsync(() => opened.Journal.Space is { IsLow: true, IsExhausted: false }, "it is low");
+        disk.Free = 499_999;
+        await Opened.UntilAsync(() => opened.Journal.Space is { IsLow: true, IsExhausted: true }, "there is just enough for acknowledgements");
+        disk.Free = 1_100_000;
+        await Opened.UntilAsync(() => opened.Journal.Space is { IsLow: true, IsExhausted: false }, "producers still wait");
+    }
+
+    [Test]
     public async Task After_a_sync_that_failed_nothing_counts_as_durable_that_the_disk_never_got([Range(1, 20)] int seed, [Values] bool inNewSegment)
     {
         var disk = new CrashDisk();
