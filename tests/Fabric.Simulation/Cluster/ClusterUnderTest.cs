@@ -148,6 +148,9 @@ internal sealed class ClusterUnderTest
     /// <summary>How often a replica was seen to begin a copy of its master's journal.</summary>
     public int Copies { get; set; }
 
+    /// <summary>Messages that replicas were seen to read from a copy further on in the journal, because old segments were to go; on each replica.</summary>
+    public long Relocations { get; set; }
+
     /// <summary>Whether the registry has lost something that it had acknowledged.</summary>
     public bool RegistryHasForgotten { get; set; }
 

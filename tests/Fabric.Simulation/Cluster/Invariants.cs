@@ -38,6 +38,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             if (cluster.Brokers[number].Running is { } running)
             {
                 CheckOne(number, running.Replica);
+                CountRelocations(_seen[number], running.Broker.Relocations);
             }
         }
     }
@@ -49,6 +50,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         if (!ReferenceEquals(seen.Replica, replica))
         {
             (seen.Replica, seen.Committed, seen.Verified, seen.Promised, seen.Copied) = (replica, Position.Zero, Position.Zero, Epoch.None, false);
+            seen.Relocated = 0;
         }
 
         var status = replica.Status;
@@ -115,6 +117,12 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         }
 
         CompareCommitted(name, seen, replica.Journal);
+    }
+
+    private void CountRelocations(Seen seen, long relocations)
+    {
+        cluster.Relocations += relocations - seen.Relocated;
+        seen.Relocated = relocations;
     }
 
     /// <summary>Where an epoch begins in a journal; zero when it does not.</summary>
@@ -245,6 +253,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         public bool Copied;
         public Position End;
         public Epoch Promised;
+        public long Relocated;
         public Position Held;
         public Position HeldBefore;
     }

@@ -14,6 +14,9 @@ internal sealed class Scenario
 {
     private const string First = "first";
     private const string Second = "second";
+
+    /// <summary>What is sent here is taken slowly or not at all, while others' messages come and go: it keeps old segments.</summary>
+    private const string Shelf = "shelf";
     private const string DeadLetters = "ActiveMQ.DLQ";
 
     /// <summary>How long a healed cluster may take to be well: sessions expire, restarts back off.</summary>
@@ -42,7 +45,7 @@ internal sealed class Scenario
     public IReadOnlyList<Fault> Faults => _faults;
 
     /// <summary>What it was about, in a line.</summary>
-    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies");
+    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies, {_cluster.Relocations} relocations");
 
     public async Task RunAsync()
     {
@@ -112,9 +115,24 @@ internal sealed class Scenario
             _cluster.Add(new Consumer(NewHost($"consumer of {queue}"), _cluster, _history, queue, TimeSpan.Zero));
         }
 
+        if (_cluster.CleansSoon)
+        {
+            AddShelf(NewHost, bodies, _world.RandomFor("shelf"));
+        }
+
         if (random.Next(2) == 0)
         {
             _cluster.Add(new Mover(NewHost("mover"), _cluster, _history, bodies, First, Second, TimeSpan.FromMilliseconds(random.Next(200))));
+        }
+    }
+
+    private void AddShelf(Func<string, Host> newHost, Bodies bodies, Random random)
+    {
+        var pace = new Pace { Count = 3 + random.Next(20), InFlight = 4, Burst = 1 + random.Next(4), Time = _safety * random.NextDouble() };
+        _cluster.Add(new Producer(newHost("filler"), _cluster, _history, bodies, Shelf, pace));
+        if (random.Next(2) == 0)
+        {
+            _cluster.Add(new Consumer(newHost("reader"), _cluster, _history, Shelf, TimeSpan.FromSeconds(random.Next(8))));
         }
     }
 
@@ -192,7 +210,7 @@ internal sealed class Scenario
             Runtime = process.Runtime, UserName = "user", Password = "password", LoggerFactory = new TraceLoggers(process),
         };
         await using var fabric = new FabricClient(_cluster.Url, options);
-        foreach (var queue in new[] { First, Second, DeadLetters })
+        foreach (var queue in new[] { First, Second, Shelf, DeadLetters })
         {
             await using var consumer = fabric.CreateConsumer<string>($"queue://{queue}");
             while (await consumer.TryReceiveAsync(TimeSpan.FromSeconds(2)) is { } delivery)
