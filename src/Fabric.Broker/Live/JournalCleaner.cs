@@ -86,10 +86,14 @@ internal sealed class JournalCleaner(LiveBroker broker)
         }
 
         var started = broker.Runtime.Time.GetTimestamp();
-        _batchBytes = messages.Sum(Copy);
+        _batchBytes = 0;
+        foreach (var message in messages)
+        {
+            Copy(message);
+        }
+
         broker.Journal.Announce();
         _nextBatch = started + (_batchBytes * broker.Runtime.Time.TimestampFrequency / BytesPerSecond);
-        _copied = (_copied.Messages + messages.Count, _copied.Bytes + _batchBytes);
         return true;
     }
 
@@ -97,16 +101,21 @@ internal sealed class JournalCleaner(LiveBroker broker)
     private bool IsTurn() => broker.Confirmed >= _batchEnd.Value
         && (broker.Runtime.Time.GetTimestamp() >= _nextBatch || broker.Journal.End - _batchEnd >= ClientBytesPerByte * _batchBytes);
 
-    /// <returns>Bytes appended; 0 for a message that is gone.</returns>
-    private long Copy(MovableMessage message)
+    /// <summary>Appends a copy of a message, unless it is gone.</summary>
+    private void Copy(in MovableMessage message)
     {
+        if (message.Bytes > JournalLimits.RecordBytesMax - BrokerIndex.RelocatedBytes)
+        {
+            throw new StoreException($"the message at {message.Position} is too long for a copy: {message.Bytes} bytes");
+        }
+
         var buffer = ArrayPool<byte>.Shared.Rent(message.Bytes);
         try
         {
             var bytes = buffer.AsSpan(0, message.Bytes);
             if (!broker.TryReadMessage(message, bytes))
             {
-                return 0;
+                return;
             }
 
             var envelope = Envelope.Read(bytes);
@@ -119,7 +128,8 @@ internal sealed class JournalCleaner(LiveBroker broker)
             BinaryPrimitives.WriteInt64LittleEndian(position, message.Position);
             var record = broker.Journal.Append(RecordKind.Relocated, 0, bytes, position);
             _batchEnd = record.End;
-            return record.End - record.Position;
+            _batchBytes += record.End - record.Position;
+            _copied = (_copied.Messages + 1, _copied.Bytes + (record.End - record.Position));
         }
         finally
         {

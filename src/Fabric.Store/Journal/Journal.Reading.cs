@@ -74,7 +74,12 @@ public sealed partial class Journal
         catch (IOException exception) when (exception is not PositionCleanedException)
         {
             Fail(exception);
-            throw;
+            if (exception is StoreException)
+            {
+                throw;
+            }
+
+            throw Again(_failure!);
         }
     }
 

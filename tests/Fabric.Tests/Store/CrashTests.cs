@@ -124,6 +124,27 @@ internal sealed class CrashTests
     }
 
     [Test]
+    public async Task A_disk_that_fails_a_read_is_told_of_as_any_other_failure_of_the_store()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { TailBytes = 1024 * 1024 });
+        opened.BecomeMaster();
+        await opened.AppendAppliedAsync(0, 3000, 1000); // leaves memory
+        disk.OnCall = (call, path) =>
+        {
+            if (call == "Read")
+            {
+                throw new IOException($"Input/output error: {path}");
+            }
+        };
+        Assert.That(
+            () => opened.Journal.ReadBody(opened.Numbers.Positions[0], 0, new byte[300]),
+            Throws.InstanceOf<StoreException>().With.Message.Contains("Input/output error"));
+        await opened.Failed;
+        disk.OnCall = null;
+    }
+
+    [Test]
     public async Task What_a_killed_process_left_in_the_machines_memory_is_synced_before_it_counts([Range(1, 8)] int seed)
     {
         var disk = new CrashDisk();
