@@ -64,20 +64,14 @@ public sealed partial class ReplicaCore
 
     private void Step(ReplicaSetChange change, ReplicaSet set, TimeSpan now, Heard heard)
     {
-        if (!IsAdded(change, set))
+        var isAdded = IsAdded(change, set);
+        if (!isAdded && (_learner is null || !heard.InSync.Contains(_learner.Id)))
         {
-            if (_learner is null)
-            {
-                Wait($"no replica on {change.Add} has come to be added");
-            }
-            else if (!heard.InSync.Contains(_learner.Id))
-            {
-                Wait($"the replica on {change.Add} catches up");
-            }
-            else
-            {
-                ChangeSet(set.With(_learner), heard);
-            }
+            Wait(_learner is null ? $"no replica on {change.Add} has come to be added" : $"the replica on {change.Add} catches up");
+        }
+        else if (!isAdded && (IsRemoved(change, set) || change.Remove == _self || heard.InSync.Contains(change.Remove!.Value)))
+        {
+            ChangeSet(set.With(_learner!), heard);
         }
         else if (change.Remove == _self)
         {

@@ -101,7 +101,11 @@ internal sealed class BrokerHost(
         {
             _door = null;
             await door.DisposeAsync();
-            return;
+        }
+
+        if (_listener is null && !broker.IsServing)
+        {
+            return; // clients could wait, and no more
         }
 
         _service = null;

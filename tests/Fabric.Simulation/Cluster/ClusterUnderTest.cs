@@ -14,6 +14,8 @@ internal sealed class ClusterUnderTest
 
     private readonly List<SimulatedClient> _clients = [];
     private readonly List<(Moment Moment, Action Action)> _awaited = [];
+    private readonly Dictionary<string, HashSet<Guid>> _lost = [];
+    private readonly Action<int> _addBroker;
     private int _actor;
 
     public ClusterUnderTest(World world)
@@ -39,7 +41,7 @@ internal sealed class ClusterUnderTest
         }
 
         var batchBytesMax = random.Next(3) switch { 0 => 700, 1 => 7000, _ => 256 * 1024 };
-        for (var number = 1; number <= 3; number++)
+        _addBroker = number =>
         {
             var host = world.Add($"broker{number}", $"10.0.0.{number}");
             host.ClockRate = 1 + ((random.NextDouble() - 0.5) * (random.Next(4) == 0 ? 0.1 : 0.001));
@@ -47,6 +49,11 @@ internal sealed class ClusterUnderTest
             var broker = new SimulatedBroker(host, Registry.ConnectString, journal, batchBytesMax);
             host.Disk.Syncing = path => OnSync(path, broker);
             Brokers.Add(broker);
+        };
+        for (var number = 1; number <= 3; number++)
+        {
+            _addBroker(number);
+            Wanted.Add($"broker{number}");
         }
     }
 
@@ -65,9 +72,54 @@ internal sealed class ClusterUnderTest
     {
         Registry.Start();
         await Registry.LayFoundationAsync();
-        foreach (var broker in Brokers)
+        for (var number = 0; number < Wanted.Count; number++)
         {
-            broker.Start();
+            Brokers[number].Start();
+        }
+    }
+
+    /// <summary>The containers that are to have a replica.</summary>
+    public SortedSet<string> Wanted { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>How many changes of the replica set were asked for.</summary>
+    public int Changes { get; set; }
+
+    /// <summary>Told who is going to lose a disk.</summary>
+    public Action<int>? DiskLost { get; set; }
+
+    /// <summary>Adds a machine to which a replica can move; before the clients are told where to find brokers.</summary>
+    public void AddSpare() => _addBroker(Brokers.Count + 1);
+
+    /// <summary>The replicas whose disks a container has lost.</summary>
+    public IReadOnlySet<Guid> LostOn(string container) => _lost.TryGetValue(container, out var lost) ? lost : new HashSet<Guid>();
+
+    /// <summary>The machine dies, and comes back with another disk.</summary>
+    public void LoseDisk(int number)
+    {
+        DiskLost?.Invoke(number);
+        var host = Brokers[number].Host;
+        if (host.Disk.FindDurable($"{JournalDirectory}/{Platters.StateFile}") is { } state)
+        {
+            if (!_lost.TryGetValue(host.Name, out var lost))
+            {
+                _lost[host.Name] = lost = [];
+            }
+
+            lost.Add(Platters.ReadIdentity(state));
+        }
+
+        host.LosePower();
+        host.Disk.Wipe();
+    }
+
+    /// <summary>From now on a replica is to be on the spare machine, and not where it was.</summary>
+    public void Move(int from)
+    {
+        var spare = Brokers.FindIndex(broker => !Wanted.Contains(broker.Host.Name));
+        if (spare >= 0 && Wanted.Remove(Brokers[from].Host.Name))
+        {
+            Wanted.Add(Brokers[spare].Host.Name);
+            EnsureRuns(spare);
         }
     }
 
@@ -242,7 +294,7 @@ internal sealed class ClusterUnderTest
     public string? WhyNotWell()
     {
         var running = Brokers.Where(broker => broker.Running is not null).Select(broker => broker.Running!).ToList();
-        if (Brokers.Where(broker => broker.Running is null && !broker.Host.Disk.IsRotten).ToList() is { Count: > 0 } missing)
+        if (Brokers.Where(broker => broker.Running is null && !broker.Host.Disk.IsRotten && Wanted.Contains(broker.Host.Name)).ToList() is { Count: > 0 } missing)
         {
             return $"{missing.Count} brokers do not run: {string.Join("; ", missing.Select(broker => $"{broker.Host.Name}: {broker.Problem}"))}";
         }
@@ -254,7 +306,8 @@ internal sealed class ClusterUnderTest
         }
 
         var status = masters[0].Replica.Status;
-        return status.Slaves.Count == Brokers.Count - 1 && status.Slaves.All(slave =>
+        var members = status.Slaves.Where(slave => slave.IsMember).Select(slave => slave.Member.Container).Append(Brokers.First(broker => broker.Running == masters[0]).Host.Name);
+        return Wanted.SequenceEqual(members.Order(StringComparer.Ordinal)) && status.Slaves.All(slave =>
                 (slave.Attached && slave.Durable >= status.Committed) || Brokers.Any(broker => broker.Host.Name == slave.Member.Container && broker.Host.Disk.IsRotten))
             ? null
             : $"not all slaves are in sync: {string.Join(", ", status.Slaves)}, committed {status.Committed}";
@@ -277,7 +330,10 @@ internal sealed class ClusterUnderTest
         {
             Brokers[number].Host.Disk.Heal();
             Brokers[number].Host.Resume();
-            EnsureRuns(number);
+            if (Wanted.Contains(Brokers[number].Host.Name))
+            {
+                EnsureRuns(number);
+            }
         }
 
         for (var number = 0; number < _clients.Count; number++)

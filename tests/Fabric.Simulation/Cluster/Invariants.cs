@@ -8,7 +8,11 @@ namespace Fabric.Simulation.Cluster;
 /// <summary>What must hold at every step, whatever goes wrong (O5, O6, O7), in the brokers' own words and on their disks.</summary>
 internal sealed class Invariants(World world, ClusterUnderTest cluster)
 {
+    /// <summary>Of every set that there may be: of two, three or four.</summary>
     private const int Majority = 2;
+
+    /// <summary>What a broker may have taken in since it was looked at.</summary>
+    private const int Unseen = 64 * 1024;
 
     /// <summary>Steps between two looks: a state that must not be lasts longer than a few of them.</summary>
     private const int Interval = 16;
@@ -31,6 +35,14 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         }
     }
 
+    /// <summary>A broker loses its disk: whatever it has is looked at once more, and forgotten.</summary>
+    public void OnDiskLost(int number)
+    {
+        CheckAll();
+        _platters.Forgive(number, _seen[number].End + Unseen);
+        _seen[number] = new Seen();
+    }
+
     public void CheckAll()
     {
         for (var number = 0; number < cluster.Brokers.Count; number++)
@@ -51,6 +63,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         {
             (seen.Replica, seen.Committed, seen.Verified, seen.Promised, seen.Copied) = (replica, Position.Zero, Position.Zero, Epoch.None, false);
             seen.Relocated = 0;
+            seen.Shape = default;
         }
 
         var status = replica.Status;
@@ -77,6 +90,13 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
 
             _masters[status.Epoch] = name;
             cluster.NewestMaster = _masters.Last().Value;
+            var shape = (status.Slaves.Count, status.Slaves.Count(slave => slave.IsMember));
+            if (shape != seen.Shape && seen.Shape.Slaves > 0)
+            {
+                cluster.Come(Faults.Moment.Membership, cluster.Brokers[number]);
+            }
+
+            seen.Shape = shape;
         }
 
         if (status.Role is ReplicaRole.Candidate or ReplicaRole.Promised or ReplicaRole.Slave or ReplicaRole.Starting or ReplicaRole.Master
@@ -254,6 +274,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         public Position End;
         public Epoch Promised;
         public long Relocated;
+        public (int Slaves, int Members) Shape;
         public Position Held;
         public Position HeldBefore;
     }

@@ -12,11 +12,31 @@ namespace Fabric.Simulation.Cluster;
 /// </summary>
 internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string directory)
 {
-    private const string StateFile = "replica.state";
+    public const string StateFile = "replica.state";
+    private const int IdentityAt = 16;
     private const int PromisedAt = 32;
 
     private readonly byte[] _page = new byte[SegmentHeader.Bytes];
     private readonly byte[] _found = new byte[64 * 1024];
+    private readonly Dictionary<SimulatedBroker, (Position End, Epoch Promised)> _lost = [];
+
+    /// <summary>The replica that a state file is of.</summary>
+    public static Guid ReadIdentity(FileContent state)
+    {
+        var bytes = new byte[IdentityAt + 16];
+        state.ReadDurable(bytes, 0);
+        return new Guid(bytes.AsSpan(IdentityAt));
+    }
+
+    /// <summary>A disk is about to be lost. What it had said of it stays true of the one that it was.</summary>
+    /// <param name="number">Whose.</param>
+    /// <param name="end">What may have been on it.</param>
+    public void Forgive(int number, Position end)
+    {
+        var promised = brokers[number].Host.Disk.FindDurable($"{directory}/{StateFile}") is { } state ? ReadPromise(state) : Epoch.None;
+        var before = _lost.GetValueOrDefault(brokers[number]);
+        _lost[brokers[number]] = (Position.Max(before.End, end), promised > before.Promised ? promised : before.Promised);
+    }
 
     /// <summary>How many brokers have these record bytes. Who has cleaned them away had them, and of whose disk bits rot nothing can be asked.</summary>
     /// <param name="from">Where the bytes stand.</param>
@@ -26,7 +46,7 @@ internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string di
         var holders = 0;
         foreach (var broker in brokers)
         {
-            if (broker.Host.Disk.IsRotten || EndOfHeld(broker.Host.Disk, from, bytes) == from + bytes.Length)
+            if (broker.Host.Disk.IsRotten || from < _lost.GetValueOrDefault(broker).End || EndOfHeld(broker.Host.Disk, from, bytes) == from + bytes.Length)
             {
                 holders++;
             }
@@ -53,7 +73,8 @@ internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string di
         var count = 0;
         foreach (var broker in brokers)
         {
-            if (broker.Host.Disk.FindDurable($"{directory}/{StateFile}") is { } state && ReadPromise(state) >= epoch)
+            if (_lost.GetValueOrDefault(broker).Promised >= epoch
+                || (broker.Host.Disk.FindDurable($"{directory}/{StateFile}") is { } state && ReadPromise(state) >= epoch))
             {
                 count++;
             }

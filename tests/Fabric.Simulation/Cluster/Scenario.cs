@@ -38,6 +38,11 @@ internal sealed class Scenario
         var random = world.RandomFor("workload");
         _safety = TimeSpan.FromSeconds(5 + random.Next(20));
         _faults = FaultPlan.Draw(world, _safety, without);
+        if (_faults.Any(fault => fault.Moves))
+        {
+            _cluster.AddSpare();
+        }
+
         AddClients(random);
     }
 
@@ -45,19 +50,20 @@ internal sealed class Scenario
     public IReadOnlyList<Fault> Faults => _faults;
 
     /// <summary>What it was about, in a line.</summary>
-    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies, {_cluster.Relocations} relocations");
+    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies, {_cluster.Relocations} relocations, {_cluster.Changes} changes of the set");
 
     public async Task RunAsync()
     {
         var invariants = new Invariants(_world, _cluster);
         _world.Inspect = invariants.Check;
+        _cluster.DiskLost = invariants.OnDiskLost;
         await _cluster.StartAsync();
         foreach (var client in _cluster.Clients)
         {
             client.Start();
         }
 
-        var caring = _cluster.CareAsync();
+        var caring = Task.WhenAny(_cluster.CareAsync(), _faults.Any(fault => fault.ChangesSet) ? new Operator(_cluster).WorkAsync() : new TaskCompletionSource().Task).Unwrap();
         foreach (var fault in _faults)
         {
             Schedule(fault);

@@ -162,6 +162,7 @@ internal sealed class DiskState
         _names.Clear();
         _durableNames = new SortedDictionary<string, FileContent>(StringComparer.Ordinal);
         _pendingNames.Clear();
+        Rots = 0;
     }
 }
 

@@ -19,6 +19,12 @@ internal sealed record Fault(TimeSpan At, TimeSpan Lasts, string What, Action<Cl
     /// <summary>Or how many steps later.</summary>
     public int Steps { get; init; }
 
+    /// <summary>Whether somebody has to look after the replica set.</summary>
+    public bool ChangesSet { get; init; }
+
+    /// <summary>Whether a replica moves to another machine.</summary>
+    public bool Moves { get; init; }
+
     public override string ToString() =>
         $"{At.TotalSeconds:F3} s, for {Lasts.TotalSeconds:F3} s: {What}{(Moment == Moment.Any ? "" : $" ({Moment})")}";
 }
@@ -46,6 +52,9 @@ internal enum Moment
 
     /// <summary>Another replica has just begun to lead.</summary>
     NewMaster,
+
+    /// <summary>A change of the replica set has just been asked for, or a step of it was made.</summary>
+    Membership,
 }
 
 /// <summary>The broker that a fault is about.</summary>

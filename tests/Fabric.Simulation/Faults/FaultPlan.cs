@@ -20,11 +20,12 @@ internal static class FaultPlan
         var random = world.RandomFor("faults");
         var kinds = Kinds.Where(_ => random.Next(2) == 0).DefaultIfEmpty(Kinds[random.Next(Kinds.Length)]).ToArray();
         var count = random.Next(FaultsMax + 1);
+        var changing = Array.Find(kinds, kind => kind == LoseDisk || kind == MoveReplica);
         var faults = new List<Fault>();
         for (var i = 0; i < count; i++)
         {
             var own = world.RandomFor($"fault {i}");
-            var kind = kinds[own.Next(kinds.Length)];
+            var kind = i == 0 && changing is not null ? changing : kinds[own.Next(kinds.Length)];
             var fault = kind(own, end * own.NextDouble());
             var moment = own.Next(16) switch
             {
@@ -42,6 +43,11 @@ internal static class FaultPlan
                 1 => (Some(own, 0.0001, 0.05), 0),
                 _ => (TimeSpan.Zero, (int)Some(own, 1, 500).TotalSeconds),
             };
+            if (i > 0 && changing is not null && own.Next(3) == 0)
+            {
+                moment = Moment.Membership;
+            }
+
             if (!without.Contains(i))
             {
                 faults.Add(fault with { What = $"#{i} {fault.What}", Moment = moment, Later = later, Steps = steps });
@@ -54,7 +60,8 @@ internal static class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, DisplaceTwice, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, MoveClock, SlowWire, LosePackets,
+        KillRegistry, DisplaceTwice, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, LoseDisk, MoveReplica,
+        MoveClock, SlowWire, LosePackets,
     ];
 
     private static Fault KillBroker(Random random, TimeSpan at) =>
@@ -72,8 +79,8 @@ internal static class FaultPlan
             at,
             Some(random, 0.5, 4),
             $"and all others lose power, it for {later.TotalSeconds:F3} s longer",
-            (all, _) => Each(number => all.LosePower(number)),
-            (all, last) => Each(number => all.World.After(number == last ? later : TimeSpan.Zero, all.World.Control, () => all.EnsureRuns(number))));
+            (all, _) => Each(all, number => all.LosePower(number)),
+            (all, last) => Each(all, number => all.World.After(number == last ? later : TimeSpan.Zero, all.World.Control, () => all.EnsureRuns(number))));
     }
 
     private static Fault StopBroker(Random random, TimeSpan at) =>
@@ -303,6 +310,23 @@ internal static class FaultPlan
         },
         _ => { });
 
+    /// <summary>Of the broker whose disk may rot, and for the same reason.</summary>
+    private static Fault LoseDisk(Random random, TimeSpan at) => new(
+        at,
+        Some(random, 0.1, 8),
+        "a disk is lost, and another takes its place",
+        all => all.LoseDisk((int)(all.World.Seed % 3)),
+        all => all.EnsureRuns((int)(all.World.Seed % 3)))
+    {
+        ChangesSet = true,
+    };
+
+    private static Fault MoveReplica(Random random, TimeSpan at) => ToBroker(
+        random, at, TimeSpan.Zero, "is to move to the spare machine", (all, number) => all.Move(number), (_, _) => { }) with
+    {
+        ChangesSet = true, Moves = true,
+    };
+
     private static Fault MoveClock(Random random, TimeSpan at)
     {
         var (which, by) = (random.Next(5), TimeSpan.FromHours((random.NextDouble() * 4) - 2));
@@ -387,9 +411,9 @@ internal static class FaultPlan
         return (one, (one + 1 + random.Next(2)) % 3);
     }
 
-    private static void Each(Action<int> action)
+    private static void Each(ClusterUnderTest all, Action<int> action)
     {
-        for (var number = 0; number < 3; number++)
+        for (var number = 0; number < all.Brokers.Count; number++)
         {
             action(number);
         }
