@@ -51,7 +51,10 @@ internal sealed class BrokerRunner : IAsyncDisposable
     /// <summary>The replica's present life; null while there is none.</summary>
     public RunningReplica? Running => _running;
 
-    /// <summary>Whether it has ended for good, by itself or because it was asked to.</summary>
+    /// <summary>Ends when it has ended for good, by itself or because it was asked to.</summary>
+    public Task Completion => _loop;
+
+    /// <summary>Whether it has ended for good.</summary>
     public bool IsOver => _loop.IsCompleted;
 
     /// <summary>Whether the replica takes part.</summary>
@@ -77,7 +80,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
                 Services = running?.Host.Services ?? [],
                 EndPosition = replica?.End.Value ?? 0,
                 CommittedPosition = replica?.Committed.Value ?? 0,
-                Slaves = replica is null ? [] : [.. replica.Slaves.Select(slave => new SlaveStatus(
+                Slaves = replica is null ? [] : [.. replica.Slaves.Where(slave => slave.IsMember).Select(slave => new SlaveStatus(
                     slave.Member.Container, slave.Attached, slave.Attached ? Math.Max(0, replica.End - slave.Durable) : null))],
                 Failure = Problem,
                 Connections = running?.Host.Connections ?? 0,

@@ -45,6 +45,9 @@ internal sealed class BrokerSet(NodeServices services, Action changed) : IAsyncD
         }
     }
 
+    /// <summary>Ends when one of the present brokers has ended for good; <see cref="Problems"/> says why.</summary>
+    public Task AnyEndedAsync() => Task.WhenAny(Runners().Select(runner => runner.Completion));
+
     /// <summary>Stops all, masters handing over first.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -26,7 +26,13 @@ internal sealed class SoloLife(FabricRuntime runtime, IProcesses processes, Solo
         await using var brokers = new BrokerSet(new NodeServices(runtime, file.Options, users, this, loggers), static () => { });
         board.Show(brokers);
         await brokers.ApplyAsync([file.Broker]);
-        await stop.Requested;
+        if (await Task.WhenAny(stop.Requested, brokers.AnyEndedAsync()) != stop.Requested)
+        {
+            // There is no other broker to wait for here, and whoever watches the process must not believe that it serves.
+            throw new NodeException(
+                ExitCode.LocalFailure, string.Join("; ", brokers.Problems), "fabric journal-verify says what is there; fabric backup-restore brings a backup back");
+        }
+
         board.ShowStopping();
     }
 

@@ -42,6 +42,23 @@ internal sealed class NodeProcessTests
     }
 
     [Test]
+    public async Task A_broker_without_a_fabric_whose_store_is_refused_ends_with_74()
+    {
+        var journal = Directory.CreateDirectory(Path.Combine(_directory, "data", "journal"));
+        await File.WriteAllTextAsync(Path.Combine(journal.FullName, "replica.state"), "not a replica's state at all, whatever its name");
+        var config = Path.Combine(_directory, "fabric.json");
+        await File.WriteAllTextAsync(config, $$"""
+            { "Fabric": {
+                "Broker": { "Name": "shop", "Connectors": { "openwire": "tcp://127.0.0.1:{{Fabricd.FreePort()}}" } },
+                "Management": { "Urls": "http://127.0.0.1:{{Fabricd.FreePort()}}" }
+            } }
+            """);
+        var (code, _, error) = await Fabricd.RunAsync("run", "--config", config);
+        Assert.That(code, Is.EqualTo(74), error);
+        Assert.That(error, Does.Contain("replica.state").And.Contain("fabric journal-verify"));
+    }
+
+    [Test]
     public async Task A_management_port_in_use_is_refused_with_74()
     {
         using var occupant = new TcpListener(IPAddress.Loopback, 0);

@@ -60,7 +60,7 @@ internal static class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, DisplaceTwice, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, LoseDisk, MoveReplica,
+        KillRegistry, DisplaceTwice, DieHalfHeard, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, LoseDisk, MoveReplica,
         MoveClock, SlowWire, LosePackets,
     ];
 
@@ -167,6 +167,36 @@ internal static class FaultPlan
                 }));
             },
             _ => Mend());
+    }
+
+    /// <summary>The master is not heard by one of the others any more, and dies soon: what it has committed with the rest the one has never seen, and is asked for its vote.</summary>
+    private static Fault DieHalfHeard(Random random, TimeSpan at)
+    {
+        var (other, later) = (1 + random.Next(3), Some(random, 0.005, 1.5));
+        var (master, cut) = (0, default(Wire));
+        return new Fault(
+            at,
+            later + Some(random, 1, 8),
+            $"the master is not heard by another any more, and dies after {later.TotalSeconds:F3} s",
+            all =>
+            {
+                master = all.Find(new Victim(0, Part.Master));
+                cut = all.Between(master, (master + other) % all.Brokers.Count);
+                cut.Cut();
+                all.World.After(later, all.World.Control, () =>
+                {
+                    if (cut is not null)
+                    {
+                        all.Kill(master);
+                    }
+                });
+            },
+            all =>
+            {
+                cut?.Mend();
+                cut = null;
+                all.EnsureRuns(master);
+            });
     }
 
     private static Fault CutRegistry(Random random, TimeSpan at)
