@@ -169,34 +169,10 @@ internal static class FaultPlan
             _ => Mend());
     }
 
-    /// <summary>The master is not heard by one of the others any more, and dies soon: what it has committed with the rest the one has never seen, and is asked for its vote.</summary>
     private static Fault DieHalfHeard(Random random, TimeSpan at)
     {
-        var (other, later) = (1 + random.Next(3), Some(random, 0.005, 1.5));
-        var (master, cut) = (0, default(Wire));
-        return new Fault(
-            at,
-            later + Some(random, 1, 8),
-            $"the master is not heard by another any more, and dies after {later.TotalSeconds:F3} s",
-            all =>
-            {
-                master = all.Find(new Victim(0, Part.Master));
-                cut = all.Between(master, (master + other) % all.Brokers.Count);
-                cut.Cut();
-                all.World.After(later, all.World.Control, () =>
-                {
-                    if (cut is not null)
-                    {
-                        all.Kill(master);
-                    }
-                });
-            },
-            all =>
-            {
-                cut?.Mend();
-                cut = null;
-                all.EnsureRuns(master);
-            });
+        var death = new HalfHeardDeath(random);
+        return new Fault(at, death.Later + Some(random, 1, 8), $"{death}", death.Begin, death.End);
     }
 
     private static Fault CutRegistry(Random random, TimeSpan at)
@@ -351,11 +327,29 @@ internal static class FaultPlan
         ChangesSet = true,
     };
 
-    private static Fault MoveReplica(Random random, TimeSpan at) => ToBroker(
-        random, at, TimeSpan.Zero, "is to move to the spare machine", (all, number) => all.Move(number), (_, _) => { }) with
+    /// <summary>Half of the time the master dies half heard, after the replica that comes has been taken and about when it becomes a member.</summary>
+    private static Fault MoveReplica(Random random, TimeSpan at)
     {
-        ChangesSet = true, Moves = true,
-    };
+        var victim = Victim.Draw(random);
+        var death = random.Next(2) == 0 ? new HalfHeardDeath(random) : null;
+        return new Fault(
+            at,
+            Some(random, 3, 12),
+            $"{victim} is to move to the spare machine{(death is null ? "" : $", and meanwhile {death}")}",
+            all =>
+            {
+                all.Move(all.Find(victim));
+                if (death is not null)
+                {
+                    all.At(Moment.Membership, () => all.At(Moment.Membership, () => death.Begin(all)));
+                }
+            },
+            all => death?.End(all))
+        {
+            ChangesSet = true,
+            Moves = true,
+        };
+    }
 
     private static Fault MoveClock(Random random, TimeSpan at)
     {
