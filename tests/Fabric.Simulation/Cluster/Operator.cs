@@ -6,7 +6,7 @@ namespace Fabric.Simulation.Cluster;
 
 /// <summary>
 /// The person who looks after the replica set, by the same requests as the <c>replica-…</c> commands: a new disk takes the place of the one that was lost in its container, and a replica moves from
-/// one container to another.
+/// one container to another. Who is left goes on running, waits to be added again, and believes for a while that it is a member still.
 /// </summary>
 internal sealed class Operator(ClusterUnderTest cluster)
 {
@@ -53,10 +53,6 @@ internal sealed class Operator(ClusterUnderTest cluster)
             cluster.Come(Faults.Moment.Membership);
             _world.Trace.Line(_world.Now, "operator", $"asks to add {add} and to remove {remove}");
         }
-        else if (wanted is null)
-        {
-            StopOthers(overview);
-        }
     }
 
     private (string? Add, Guid? Remove)? Want(ReplicaOverview overview)
@@ -79,17 +75,5 @@ internal sealed class Operator(ClusterUnderTest cluster)
         }
 
         return surplus is null ? null : (null, surplus.Replica);
-    }
-
-    private void StopOthers(ReplicaOverview overview)
-    {
-        for (var number = 0; number < cluster.Brokers.Count; number++)
-        {
-            var name = cluster.Brokers[number].Host.Name;
-            if (!cluster.Wanted.Contains(name) && overview.Set.Members.All(member => member.Container != name))
-            {
-                cluster.Stop(number);
-            }
-        }
     }
 }
