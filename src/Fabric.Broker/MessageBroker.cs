@@ -165,6 +165,18 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
         }
     }
 
+    /// <summary>The oldest record that is live, and the bytes of all that are; of what is applied, in every role.</summary>
+    internal (Position Oldest, long LiveBytes) Extent
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return (_index.OldestLive(Confirmed), _index.LiveBytes);
+            }
+        }
+    }
+
     /// <summary>Figures of all destinations, in no order; while not serving, of the queues' depth alone.</summary>
     public IReadOnlyList<DestinationStatistics> GetStatistics()
     {

@@ -1,4 +1,5 @@
 using Fabric.Replication.Core;
+using Fabric.Server.Node;
 using Fabric.Simulation.Faults;
 using Fabric.Simulation.Kernel;
 using Fabric.Simulation.Network;
@@ -11,6 +12,9 @@ internal sealed class ClusterUnderTest
 {
     /// <summary>Where each broker has its journal.</summary>
     public const string JournalDirectory = "/data/default";
+
+    private const int SegmentsTolerated = 4;
+    private const int HeldPerLive = 2;
 
     private readonly List<SimulatedClient> _clients = [];
     private readonly List<(Moment Moment, Action Action)> _awaited = [];
@@ -311,6 +315,22 @@ internal sealed class ClusterUnderTest
                 (slave.Attached && slave.Durable >= status.Committed) || Brokers.Any(broker => broker.Host.Name == slave.Member.Container && broker.Host.Disk.IsRotten))
             ? null
             : $"not all slaves are in sync: {string.Join(", ", status.Slaves)}, committed {status.Committed}";
+    }
+
+    /// <summary>What is kept although it is dead, and nobody else needs it either (O10); null when that is no more than may be.</summary>
+    public string? WhyNotClean()
+    {
+        foreach (var running in Brokers.Select(broker => broker.Running).OfType<RunningReplica>().Where(running => running.Replica.Status.Role == ReplicaRole.Master))
+        {
+            var (oldest, live) = running.Broker.Extent;
+            var (space, held) = (running.Replica.Journal.Space, running.Broker.Confirmed - oldest);
+            if (space.Releasable - oldest >= space.SegmentBytes && held > Math.Max(SegmentsTolerated * space.SegmentBytes, HeldPerLive * live))
+            {
+                return $"{held} bytes are held from {oldest} on, for {live} that are live";
+            }
+        }
+
+        return null;
     }
 
     private void OnSync(string path, SimulatedBroker broker)

@@ -22,6 +22,9 @@ internal sealed class Scenario
     /// <summary>How long a healed cluster may take to be well: sessions expire, restarts back off.</summary>
     private static readonly TimeSpan HealingLimit = TimeSpan.FromSeconds(90);
 
+    /// <summary>How long old messages may keep dead segments when there is nothing else to do.</summary>
+    private static readonly TimeSpan CleaningLimit = TimeSpan.FromSeconds(20);
+
     private readonly World _world;
     private readonly History _history = new();
     private readonly ClusterUnderTest _cluster;
@@ -80,6 +83,7 @@ internal sealed class Scenario
 
         await BecomeWellAsync();
         await WithinAsync(Task.WhenAll(_cluster.Clients.Select(client => client.EndAsync())), "the clients come to their ends");
+        await BecomeCleanAsync();
         await DrainAsync();
         await BecomeWellAsync();
         invariants.CheckAll();
@@ -181,6 +185,20 @@ internal sealed class Scenario
             if (_world.Now > limit)
             {
                 throw new OracleException($"O8: {HealingLimit.TotalSeconds} s after everything was healed: {reason}");
+            }
+
+            await _world.DelayAsync(TimeSpan.FromMilliseconds(100));
+        }
+    }
+
+    private async Task BecomeCleanAsync()
+    {
+        var limit = _world.Now + CleaningLimit;
+        while (_cluster.WhyNotClean() is { } reason)
+        {
+            if (_world.Now > limit)
+            {
+                throw new OracleException($"O10: {CleaningLimit.TotalSeconds} s after the clients came to their ends: {reason}");
             }
 
             await _world.DelayAsync(TimeSpan.FromMilliseconds(100));
