@@ -312,7 +312,8 @@ internal static class FaultPlan
         all =>
         {
             var host = all.Brokers[(int)(all.World.Seed % 3)].Host;
-            all.World.Trace.Line(all.World.Now, host.Name, $"{host.Disk.Rot(".seg")}");
+            var what = host.Disk.Rot(".seg"); // not in the line itself, which is made only when somebody reads it
+            all.World.Trace.Line(all.World.Now, host.Name, $"{what}");
         },
         _ => { });
 
