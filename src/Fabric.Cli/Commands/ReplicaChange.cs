@@ -76,7 +76,7 @@ internal static class ReplicaChange
 
         var profile = await ProfileOfAsync(registry, overview, broker, invocation.CancellationToken).ConfigureAwait(false);
         var directory = new ReplicaSetDirectory(registry, group, broker);
-        var change = await directory.TryRequestAsync(add, leaving?.Replica, invocation.CancellationToken).ConfigureAwait(false)
+        var change = await directory.TryRequestAsync(overview, add, leaving?.Replica, invocation.CancellationToken).ConfigureAwait(false)
             ?? throw await UnderWayAsync(directory, overview, invocation.CancellationToken).ConfigureAwait(false);
         var isNewlyAssigned = add is not null && profile is not null
             && await new ProfileStore(registry).TryAssignAsync(add, profile, invocation.CancellationToken).ConfigureAwait(false);
@@ -183,7 +183,7 @@ internal static class ReplicaChange
         var other = await directory.TryReadChangeAsync(cancellationToken).ConfigureAwait(false);
         return new CliException(
             ExitCode.Temporary,
-            other is null ? "another change was under way" : $"somebody asked {Describe(other, overview)} at {other.RequestedAt:u}, and that is not done",
+            other is null ? "another change was done just now" : $"somebody asked {Describe(other, overview)} at {other.RequestedAt:u}, and that is not done",
             "replicas change one at a time", "wait for it, or repeat this");
     }
 

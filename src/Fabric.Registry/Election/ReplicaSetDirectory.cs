@@ -1,3 +1,4 @@
+using Fabric.ZooKeeper.Client;
 using Fabric.ZooKeeper.Jute;
 
 namespace Fabric.Registry.Election;
@@ -14,7 +15,8 @@ public sealed record ReplicaInfo(Guid Replica, string Container, bool IsMember, 
 /// <param name="Set">The replica set.</param>
 /// <param name="Replicas">Its members by container, then those who are there and are none.</param>
 /// <param name="Change">A change that was asked for and is not done; null when there is none.</param>
-public sealed record ReplicaOverview(ReplicaSetRecord Set, IReadOnlyList<ReplicaInfo> Replicas, ReplicaSetChangeRecord? Change);
+/// <param name="Version">Of the znode that shows the set: a request made by this picture is refused when the picture is old.</param>
+public sealed record ReplicaOverview(ReplicaSetRecord Set, IReadOnlyList<ReplicaInfo> Replicas, ReplicaSetChangeRecord? Change, int Version);
 
 /// <summary>
 /// Replica sets from outside: to look at, and to ask for changes, which the broker's master carries out (PROTOCOL.md, "Changing the set"). Every call asks the registry. Thread-safe.
@@ -24,6 +26,7 @@ public sealed record ReplicaOverview(ReplicaSetRecord Set, IReadOnlyList<Replica
 /// <param name="broker">The broker.</param>
 public sealed class ReplicaSetDirectory(FabricRegistry registry, string group, string broker)
 {
+    private readonly string _setPath = ZnodePaths.BrokerReplicas(group, broker);
     private readonly string _changePath = ZnodePaths.BrokerChange(group, broker);
 
     /// <summary>The brokers of the group that have a replica set, by name.</summary>
@@ -45,11 +48,13 @@ public sealed class ReplicaSetDirectory(FabricRegistry registry, string group, s
     /// <exception cref="RegistryContentException">What is there cannot be read.</exception>
     public async Task<ReplicaOverview?> TryReadAsync(CancellationToken cancellationToken)
     {
-        if (await BrokerElection.ReadReplicaSetAsync(registry, group, broker, cancellationToken) is not { } set)
+        var change = await TryReadChangeAsync(cancellationToken); // before the set: a change that is gone by then is in it
+        if (await registry.TryGetAsync(_setPath, cancellationToken) is not { } content)
         {
             return null;
         }
 
+        var set = ElectionJson.ReadSet(content.Data, _setPath);
         var present = new Dictionary<Guid, CandidateRecord>(); // a replica that came back may be there twice until its old session expires; the newest counts
         foreach (var znode in await SequentialZnodes.ListAsync(registry, ZnodePaths.BrokerElection(group, broker), cancellationToken))
         {
@@ -65,7 +70,8 @@ public sealed class ReplicaSetDirectory(FabricRegistry registry, string group, s
         return new ReplicaOverview(
             set,
             [.. members.OrderBy(member => member.Container, StringComparer.Ordinal), .. others.OrderBy(other => other.Container, StringComparer.Ordinal)],
-            await TryReadChangeAsync(cancellationToken));
+            change,
+            content.Stat.Version);
     }
 
     /// <summary>The change that is under way; null when none is.</summary>
@@ -73,19 +79,30 @@ public sealed class ReplicaSetDirectory(FabricRegistry registry, string group, s
         await registry.TryGetAsync(_changePath, cancellationToken) is { } content ? ElectionJson.ReadChange(content.Data, _changePath) : null;
 
     /// <summary>Asks for a change.</summary>
+    /// <param name="overview">What it is asked for by.</param>
     /// <param name="add">The container whose replica is to become a member; null for none.</param>
     /// <param name="remove">The member that is to leave; null for none.</param>
     /// <param name="cancellationToken">Gives up; the request may have been made.</param>
-    /// <returns>What was asked for; null when another change is under way.</returns>
-    public async Task<ReplicaSetChangeRecord?> TryRequestAsync(string? add, Guid? remove, CancellationToken cancellationToken)
+    /// <returns>What was asked for; null when another change is under way, or was done since the overview was read.</returns>
+    public async Task<ReplicaSetChangeRecord?> TryRequestAsync(ReplicaOverview overview, string? add, Guid? remove, CancellationToken cancellationToken)
     {
         Span<byte> id = stackalloc byte[16];
         registry.Runtime.Random.NextBytes(id);
         var change = new ReplicaSetChangeRecord(new Guid(id), add, remove, registry.Runtime.Time.GetUtcNow());
-        return await registry.TryCreateAsync(_changePath, ElectionJson.Write(change), cancellationToken)
-            || (await TryReadChangeAsync(cancellationToken))?.Id == change.Id // the answer to an earlier attempt was lost
-            ? change
-            : null;
+        try
+        {
+            await registry.MultiAsync(
+                [
+                    MultiOperation.Check(_setPath, overview.Version),
+                    MultiOperation.Create(_changePath, ElectionJson.Write(change), RegistryAcls.For(_changePath), CreateMode.Persistent),
+                ],
+                cancellationToken);
+            return change;
+        }
+        catch (ZooKeeperException exception) when (exception.Error is ZooKeeperError.BadVersion or ZooKeeperError.NodeExists or ZooKeeperError.NoNode)
+        {
+            return null;
+        }
     }
 
     /// <summary>Whether the master has done what was asked for.</summary>

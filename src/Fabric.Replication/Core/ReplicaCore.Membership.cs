@@ -100,6 +100,7 @@ public sealed partial class ReplicaCore
         }
 
         _changeProblem = null;
+        _nextShow = TimeSpan.Zero;
         _effects.Add(new ReplicaEffect.ChangeSet(next));
     }
 

@@ -242,7 +242,10 @@ internal abstract class DirectoryTests : RegistryFixture
         }, "the broker is connected again");
 
         await EventuallyAsync(() => discovery.Services is ["tcp://node1:3"], "the change");
-        Assert.That(lists.Select(list => string.Join(',', list)), Is.EqualTo(new[] { "", "tcp://node1:1", "tcp://node1:3" }));
+        // The group's two directories are read one after the other: between them a client may hear of both addresses, but never of none.
+        Assert.That(
+            lists.Select(list => string.Join(',', list)).Where(list => list is not ("tcp://node1:1,tcp://node1:3" or "tcp://node1:3,tcp://node1:1")),
+            Is.EqualTo(new[] { "", "tcp://node1:1", "tcp://node1:3" }));
     }
 
     [Test]

@@ -42,17 +42,24 @@ internal sealed class Operator(ClusterUnderTest cluster)
         var wanted = Want(overview);
         if (overview.Change is { } change)
         {
-            if (wanted is null || wanted.Value.Add != change.Add || wanted.Value.Remove != change.Remove)
+            if (!IsStillWanted(change, overview))
             {
                 await directory.TryWithdrawAsync(change, CancellationToken.None); // a registry that was set back brings old requests back
             }
         }
-        else if (wanted is var (add, remove) && await directory.TryRequestAsync(add, remove, CancellationToken.None) is not null)
+        else if (wanted is var (add, remove) && await directory.TryRequestAsync(overview, add, remove, CancellationToken.None) is not null)
         {
             cluster.Changes++;
             cluster.Come(Faults.Moment.Membership);
             _world.Trace.Line(_world.Now, "operator", $"asks to add {add} and to remove {remove}");
         }
+    }
+
+    private bool IsStillWanted(ReplicaSetChangeRecord change, ReplicaOverview overview)
+    {
+        var leaving = overview.Set.Members.FirstOrDefault(member => member.Replica == change.Remove);
+        return (change.Add is null || cluster.Wanted.Contains(change.Add))
+            && (leaving is null || !cluster.Wanted.Contains(leaving.Container) || cluster.LostOn(leaving.Container).Contains(leaving.Replica));
     }
 
     private (string? Add, Guid? Remove)? Want(ReplicaOverview overview)
@@ -64,7 +71,7 @@ internal sealed class Operator(ClusterUnderTest cluster)
             var newcomer = overview.Replicas.LastOrDefault(replica => !replica.IsMember && replica.Container == container);
             if (members.Count == 0)
             {
-                return (container, surplus?.Replica);
+                return (container, overview.Set.Members.Count >= cluster.Wanted.Count ? surplus?.Replica : null); // the number of copies never falls by that
             }
 
             // A session of the lost disk's process may still live; what counts is which disk the container has.
