@@ -154,6 +154,9 @@ internal sealed class DevelopmentFabric : IAsyncDisposable
         Directory.GetFiles(_data, "fabricd-*.log", SearchOption.AllDirectories).Order().Select(
             file => $"== {Path.GetRelativePath(_data, file)}\n{string.Join('\n', File.ReadLines(file).TakeLast(60))}"));
 
+    /// <summary>All lines of all logs, in the order of each.</summary>
+    public IEnumerable<string> LogLines() => Directory.GetFiles(_data, "fabricd-*.log", SearchOption.AllDirectories).Order().SelectMany(File.ReadLines);
+
     public async ValueTask DisposeAsync()
     {
         if (_registry is not null)

@@ -53,6 +53,12 @@ internal static class ContainerStartCommand
             if (container.IsAlive && container.Wish != ContainerWishState.Stopped)
             {
                 invocation.Error.WriteLine($"Container {container.Name} is already started");
+                if (container is { Parent: { } parent, Wish: ContainerWishState.Running })
+                {
+                    // It may have died since: the registry learns that when its session ends. Its root knows, and may be waiting before it starts it again.
+                    await directory.WishAsync(container.Name, parent, ContainerWishState.Running, invocation.CancellationToken).ConfigureAwait(false);
+                }
+
                 continue;
             }
 
