@@ -220,7 +220,8 @@ internal sealed class FailoverTests
 
     private async Task EnsureRunningAsync(string container)
     {
-        await _fabric.CliAsync("container-start", container); // "already started" when the supervisor was quicker
+        var started = await _fabric.CliAsync("container-start", container, "--timeout", "30"); // "already started" when the supervisor was quicker
+        Assert.That(started.ExitCode, Is.Zero, () => $"{started}\n{_fabric.Logs()}");
         await _fabric.HealthyAsync(Healing);
     }
 }

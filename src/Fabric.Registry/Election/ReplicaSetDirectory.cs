@@ -62,6 +62,7 @@ public sealed class ReplicaSetDirectory(FabricRegistry registry, string group, s
             present[candidate.Replica] = candidate;
         }
 
+        RemoveSuperseded(present);
         var reports = await ReadReportsAsync(present.Values, cancellationToken);
         var members = set.Members
             .Select(member => InfoOf(member.Replica, member.Container, isMember: true, present.GetValueOrDefault(member.Replica), reports));
@@ -133,6 +134,16 @@ public sealed class ReplicaSetDirectory(FabricRegistry registry, string group, s
             && ElectionJson.ReadSlaves(content.Data, path) is var report && report.Epoch == master.Epoch
             ? report.Slaves
             : [];
+    }
+
+    /// <summary>A master of an older epoch than the newest one's is dead or paused, and its session has not ended yet: a master that lives gives way at once, and says so.</summary>
+    private static void RemoveSuperseded(Dictionary<Guid, CandidateRecord> present)
+    {
+        var newest = present.Values.Where(candidate => candidate.Role == CandidateRole.Master).Max(candidate => (long?)candidate.Epoch);
+        foreach (var (replica, _) in present.Where(entry => entry.Value.Role == CandidateRole.Master && entry.Value.Epoch < newest).ToList())
+        {
+            present.Remove(replica);
+        }
     }
 
     private static ReplicaInfo InfoOf(Guid replica, string container, bool isMember, CandidateRecord? present, IReadOnlyList<SlaveRecord> reports) => new(

@@ -63,6 +63,24 @@ internal abstract class ElectionTests : RegistryFixture
     }
 
     [Test]
+    public async Task A_master_that_another_has_succeeded_is_away_though_its_session_lives()
+    {
+        var (first, second) = (new ReplicaMemberRecord(Guid.NewGuid(), "broker1"), new ReplicaMemberRecord(Guid.NewGuid(), "broker2"));
+        await Observer.TryCreateAsync(
+            ZnodePaths.BrokerReplicas(Group, Broker), ElectionJson.Write(new ReplicaSetRecord(Guid.NewGuid(), [first, second])));
+        foreach (var (member, epoch) in new[] { (second, 8), (first, 7) })
+        {
+            var election = Join(await ConnectAsync(), member.Container);
+            await election.PublishAsync(new CandidateRecord(member.Replica, member.Container, "localhost:1", 0, CandidateRole.Master, 0, 0, 0, epoch), CancellationToken.None);
+            await EventuallyAsync(() => election.View.Candidates.Any(candidate => candidate.Record.Replica == member.Replica), $"{member.Container} is shown");
+        }
+
+        var overview = await new ReplicaSetDirectory(Observer, Group, Broker).TryReadAsync(CancellationToken.None);
+
+        Assert.That(overview!.Replicas.Select(replica => (replica.Container, replica.Present?.Epoch)), Is.EqualTo(new (string, long?)[] { ("broker1", null), ("broker2", 8) }));
+    }
+
+    [Test]
     public async Task A_claim_whose_answer_is_lost_is_resolved_by_reading_back()
     {
         var (registry, relay) = await ConnectThroughRelayAsync();
