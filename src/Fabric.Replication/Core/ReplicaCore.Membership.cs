@@ -69,8 +69,9 @@ public sealed partial class ReplicaCore
         {
             Wait(_learner is null ? $"no replica on {change.Add} has come to be added" : $"the replica on {change.Add} catches up");
         }
-        else if (!isAdded && (IsRemoved(change, set) || change.Remove == _self || heard.InSync.Contains(change.Remove!.Value)))
+        else if (!isAdded && (IsRemoved(change, set) || change.Remove == _self || heard.InSync.Contains(change.Remove!.Value) || set.Members.Count == 2))
         {
+            // The last case: of two, the one that is left would confirm what is on its own disk only.
             ChangeSet(set.With(_learner!), heard);
         }
         else if (change.Remove == _self)

@@ -1,4 +1,5 @@
 using Fabric.Replication;
+using Fabric.Replication.Core;
 using Fabric.Store.Journal;
 
 namespace Fabric.Tests.Replication;
@@ -161,6 +162,25 @@ internal sealed class MembershipTests
         await group.StartAsync(others[0].Container);
         await DoneAsync(group);
         Assert.That(Containers(group), Has.Length.EqualTo(2));
+    }
+
+    [Test]
+    public async Task Of_two_a_dead_one_is_removed_when_the_new_one_has_been_added()
+    {
+        var patience = TimeSpan.FromSeconds(20); // the master leads on while it is alone
+        await using var group = await ReplicaGroup.StartAsync(options => options with { Times = new ReplicaTimes { Lease = patience, SuspectAfter = patience } });
+        var master = await group.SettledMasterAsync();
+        var (leaving, dying) = (group.Others(master).First(), group.Others(master).Last());
+        group.Registry.Ask(add: null, remove: IdOf(group, leaving));
+        await DoneAsync(group);
+        await group.CrashAsync(leaving);
+        await WaitingAsync(group, "broker4");
+        var dead = IdOf(group, dying);
+        await group.CrashAsync(dying);
+        group.Registry.Ask(add: "broker4", remove: dead);
+        await DoneAsync(group);
+        var sizes = master.Replica.Journal.SystemRecords.Where(record => record.Kind == ReplicaSet.RecordKind).Select(record => ReplicaSet.Decode(record.Body.Span).Members.Count);
+        Assert.That(sizes, Is.EqualTo(new[] { 3, 2, 3, 2 }));
     }
 
     [Test]
