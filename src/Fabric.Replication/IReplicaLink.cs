@@ -138,7 +138,7 @@ public readonly record struct FollowFrame(FollowFrameKind Kind, Epoch Epoch, Pos
     /// <summary>The bytes of a batch.</summary>
     public ReadOnlySequence<byte> Records { get; init; }
 
-    /// <summary>In an accepted frame: the slave has to copy the master's journal, because what it lacks has been cleaned away.</summary>
+    /// <summary>In an accepted frame: the slave has to copy the master's journal, because what it lacks has been cleaned away or its own is damaged.</summary>
     public bool Copies { get; init; }
 
     /// <summary>Who accepts.</summary>

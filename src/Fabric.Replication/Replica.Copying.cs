@@ -25,7 +25,7 @@ public sealed partial class Replica
         Hold(LeadFor(request), request.Replica, Position.Zero); // nothing is cleaned while it is looked what there is
         await Task.Yield(); // here and below: the disk is not for the thread that serves the sockets
         var resumes = request.Checkpoint > Position.Zero && request.End >= _journal.First && request.End <= _journal.End;
-        using var checkpoint = resumes ? null : _journal.OpenCheckpoint() ?? throw new StoreException("there is no sound checkpoint to copy");
+        using var checkpoint = resumes ? null : OpenCheckpoint();
         var start = CopyStart(request, checkpoint);
         yield return start;
 
@@ -39,15 +39,27 @@ public sealed partial class Replica
             offset += count;
         }
 
-        for (var from = start.Position; from < start.To;)
+        var reader = _journal.OpenReader(start.Position);
+        while (reader.Position < start.To)
         {
             cancellationToken.ThrowIfCancellationRequested();
             Hold(LeadFor(request), request.Replica, start.Position);
             await Task.Yield();
-            var count = _journal.CopyRecords(from, buffer.AsSpan(0, (int)Math.Min(buffer.Length, start.To - from)));
+            var from = reader.Position;
+            var count = reader.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, start.To - from)));
             yield return new CopyFrame(CopyFrameKind.Records) { Position = from, Bytes = new ReadOnlySequence<byte>(buffer, 0, count) };
-            from += count;
         }
+    }
+
+    private CheckpointReader OpenCheckpoint()
+    {
+        if (_journal.OpenCheckpoint() is { } checkpoint)
+        {
+            return checkpoint;
+        }
+
+        _journal.WantCheckpoint();
+        throw new StoreException("there is no sound checkpoint to copy yet; one is being written");
     }
 
     /// <summary>
@@ -82,7 +94,7 @@ public sealed partial class Replica
             new CopierTies(_runtime, _link, _options.Journal, _logger, this),
             master,
             new CopyRequest(_log.Set.StoreId, _state.Id, master.Epoch, Position.Zero, Position.Zero),
-            _journal.Committed,
+            new CopyGoal(_journal.Committed, Position.Zero),
             _copyClosing);
         _copier.Start();
         _copyClosing = _copier.Closed;

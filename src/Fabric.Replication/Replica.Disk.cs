@@ -44,7 +44,9 @@ public sealed partial class Replica
 
     private async Task OpenStoreAsync(IStateMachine stateMachine, CancellationToken cancellationToken)
     {
-        var opening = Journal.OpenAsync(_runtime, _options.Journal, stateMachine, this, cancellationToken);
+        var mustExist = false;
+        await WriteStateAsync(() => mustExist = ReplicaStateFile.WasInSet(_disk, _options.Journal.Directory), cancellationToken);
+        var opening = Journal.OpenAsync(_runtime, _options.Journal with { MustExist = mustExist }, stateMachine, this, cancellationToken);
         try
         {
             await WhileDiskAnswersAsync(opening, cancellationToken);

@@ -370,7 +370,8 @@ public sealed partial class Replica
         else
         {
             _logger.LogCritical("The replica of {Broker} on {Container} is out: {Reason}", _options.Broker, _options.Container, _failure);
-            _completion.TrySetException(_isStoreUnavailable ? new StoreUnavailableException(_failure) : new StoreException(_failure));
+            _completion.TrySetException(_journal.Failure is SegmentCorruptException ? new SegmentCorruptException(_failure)
+                : _isStoreUnavailable ? new StoreUnavailableException(_failure) : new StoreException(_failure));
         }
     }
 

@@ -10,7 +10,6 @@ namespace Fabric.Replication;
 /// <summary>What other replicas, followers and the journal tell this replica.</summary>
 public sealed partial class Replica
 {
-    private readonly Dictionary<ReplicaId, long> _newestFeed = [];
     private long _tokens;
 
     async Task<PromiseReply> IReplicaPeer.OnPromiseAsync(Guid storeId, PromiseRequest request, CancellationToken cancellationToken)
@@ -32,24 +31,20 @@ public sealed partial class Replica
             return;
         }
 
-        var number = Interlocked.Increment(ref _tokens);
-        lock (_newestFeed)
-        {
-            _newestFeed[hello.Replica] = number;
-        }
-
+        var slave = new AdmittedSlave(hello.Replica, lead.Admit(hello.Replica, hello.IsDamaged));
         await stream.WriteAsync(
             lead.Frame(FollowFrameKind.Accepted) with { Position = admission.Common, Copies = admission.Copies, Master = _state.Id },
             cancellationToken);
-        var feed = new SlaveFeed(_runtime, _options, _journal, lead, hello.Replica, stream);
-        await feed.RunAsync(admission.Copies ? null : admission.Common, () => IsNewest(hello.Replica, number), () => Now, cancellationToken);
+        var feed = new SlaveFeed(_runtime, _options, _journal, lead, slave, stream);
+        await feed.RunAsync(admission.Copies ? null : admission.Common, () => Now, cancellationToken);
     }
 
     async IAsyncEnumerable<JournalChunk> IReplicaPeer.OnFetchAsync(
         FetchRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var buffer = new byte[_options.BatchBytesMax];
-        for (var from = request.From; from < request.To;)
+        var reader = _journal.OpenReader(request.From);
+        while (reader.Position < request.To)
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (request.StoreId != _log.Set.StoreId || _state.Promised != request.Epoch || _core.Master?.Replica != request.Candidate)
@@ -57,15 +52,14 @@ public sealed partial class Replica
                 throw new Fabric.Store.NotMasterException(null);
             }
 
-            var wanted = (int)Math.Min(buffer.Length, request.To - from);
-            var count = _journal.CopyRecords(from, buffer.AsSpan(0, wanted));
+            var from = reader.Position;
+            var count = reader.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, request.To - from)));
             if (count == 0)
             {
                 yield break; // the claimant sees that it got less than it was promised, and gives up
             }
 
             yield return new JournalChunk(from, new ReadOnlySequence<byte>(buffer, 0, count));
-            from += count;
         }
     }
 
@@ -147,14 +141,6 @@ public sealed partial class Replica
             {
                 waiting.Remove(token);
             }
-        }
-    }
-
-    private bool IsNewest(ReplicaId slave, long number)
-    {
-        lock (_newestFeed)
-        {
-            return _newestFeed[slave] == number;
         }
     }
 

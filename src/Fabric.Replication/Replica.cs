@@ -59,7 +59,8 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
 
     /// <summary>
     /// Ends when the replica is out: cleanly after <see cref="StopAsync"/>, otherwise with the reason; with a <see cref="Fabric.Store.StoreUnavailableException"/> when the
-    /// replica may be started again as it is, once the disk answers or has room; with a <see cref="JournalReplacedException"/> when it is to be started again at once.
+    /// replica may be started again as it is, once the disk answers or has room; with a <see cref="JournalReplacedException"/> when it is to be started again at once; with a
+    /// <see cref="Fabric.Store.SegmentCorruptException"/> when its journal was found to be damaged, and is to be repaired (<see cref="ReplicaRepair"/>).
     /// </summary>
     public Task Completion => _completion.Task;
 
@@ -86,7 +87,8 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     /// committed as soon as that is known.
     /// </summary>
     /// <exception cref="Fabric.Runtime.Disk.DirectoryInUseException">Another process has the store open.</exception>
-    /// <exception cref="Fabric.Store.StoreException">The store is damaged or not ours.</exception>
+    /// <exception cref="Fabric.Store.SegmentCorruptException">The journal is damaged; <see cref="ReplicaRepair"/> is what to start in its place.</exception>
+    /// <exception cref="Fabric.Store.StoreException">The store is not ours, or the disk failed.</exception>
     public static async Task<Replica> StartAsync(
         FabricRuntime runtime,
         ReplicaOptions options,

@@ -79,6 +79,28 @@ public sealed class ReplicaStateFile
         return file;
     }
 
+    /// <summary>Whether a directory belongs to a replica that is, or was, in a set: then it has, or had, a journal. One that was not has promised and acknowledged nothing.</summary>
+    internal static bool WasInSet(IDisk disk, string directory)
+    {
+        var path = Path.Combine(directory, Name);
+        if (!disk.DirectoryExists(directory) || !disk.FileExists(path))
+        {
+            return false;
+        }
+
+        var file = new ReplicaStateFile(disk, directory);
+        try
+        {
+            file.Read(path);
+        }
+        catch (StoreException)
+        {
+            return false; // whoever opens it says why
+        }
+
+        return file.FirstSet is not null || file.Inherited > Position.Zero;
+    }
+
     /// <summary>Gives a journal that was copied back from a backup an identity of its own, which makes it a replica; on disk when it returns.</summary>
     /// <param name="disk">Where the directory is.</param>
     /// <param name="directory">Holds the journal, and no identity.</param>
@@ -124,7 +146,8 @@ public sealed class ReplicaStateFile
         var originBytes = version == 1 ? 0 : OriginBytes;
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Checksum(body) || setBytes != body.Length - 28 - originBytes)
         {
-            throw new StoreException($"{path} is damaged");
+            throw new StoreException(
+                $"{path} is damaged: who this replica is and what it has promised is lost with it, so it cannot come back. Empty the directory, and let the replica be replaced");
         }
 
         Id = new ReplicaId(new Guid(body[..16]));

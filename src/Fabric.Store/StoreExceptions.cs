@@ -49,11 +49,22 @@ public sealed class NewerFormatException(string path, uint version, uint known)
     public string Path { get; } = path;
 }
 
-/// <summary>Bytes that had been synced are not what was written. The replica must not be elected and re-syncs from its master.</summary>
-public sealed class SegmentCorruptException(string segment, Position position, string reason)
-    : StoreException($"the segment {segment} is damaged at position {position}: {reason}")
+/// <summary>
+/// A journal has lost something that it had synced: bytes are not what was written, or files are gone. The replica must not take part with it, and repairs it from its master.
+/// </summary>
+public sealed class SegmentCorruptException : StoreException
 {
-    public Position Position { get; } = position;
+    public SegmentCorruptException(string segment, Position position, string reason)
+        : base($"the segment {segment} is damaged at position {position}: {reason}") => Position = position;
+
+    /// <param name="message">What is lost where, for people.</param>
+    public SegmentCorruptException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>The first position concerned, if that is known.</summary>
+    public Position? Position { get; }
 }
 
 /// <summary>A write was asked of a replica that is not master, or is not any more.</summary>

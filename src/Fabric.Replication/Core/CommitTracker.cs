@@ -103,6 +103,16 @@ public sealed class CommitTracker
         return Recount();
     }
 
+    /// <summary>A slave has lost what it acknowledged: it counts for nothing any more. What is committed stays so.</summary>
+    public void Forget(ReplicaId slave)
+    {
+        if (IndexOf(slave) is >= 0 and var index)
+        {
+            ref var slot = ref _slots[index];
+            (slot.Received, slot.Durable, slot.Attached) = (Position.Zero, Position.Zero, false);
+        }
+    }
+
     /// <summary>The stream of a slave ended: it is no longer in sync, what it acknowledged stays true.</summary>
     public void OnDetached(ReplicaId slave)
     {

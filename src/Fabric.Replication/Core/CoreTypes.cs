@@ -95,7 +95,13 @@ public sealed record PromiseRequest(MasterAddress Candidate, bool HandOver);
 public sealed record PromiseReply(ReplicaId Replica, bool Granted, Epoch Promised, bool MasterAlive, EpochTable Epochs);
 
 /// <summary>A slave's first word.</summary>
-public sealed record FollowHello(Guid StoreId, ReplicaId Replica, string Container, Epoch Promised, EpochTable Epochs);
+/// <param name="StoreId">The data it belongs to.</param>
+/// <param name="Replica">Who.</param>
+/// <param name="Container">Its container.</param>
+/// <param name="Promised">The epoch it has promised.</param>
+/// <param name="Epochs">Its journal; empty when that is damaged.</param>
+/// <param name="IsDamaged">Its journal has lost something it had synced: nothing that it acknowledged counts any more, and it copies the master's.</param>
+public sealed record FollowHello(Guid StoreId, ReplicaId Replica, string Container, Epoch Promised, EpochTable Epochs, bool IsDamaged = false);
 
 /// <summary>Why a master does not take a slave.</summary>
 public enum FollowRefusal

@@ -135,8 +135,8 @@ public sealed partial class ReplicaCore
 
     private void Accept(long token, FollowHello hello)
     {
-        var common = _log.Epochs.CommonEnd(hello.Epochs);
-        _effects.Add(new ReplicaEffect.AcceptSlave(token, Epoch, common, Copies: common < _log.First));
+        var common = hello.IsDamaged ? Position.Zero : _log.Epochs.CommonEnd(hello.Epochs);
+        _effects.Add(new ReplicaEffect.AcceptSlave(token, Epoch, common, Copies: hello.IsDamaged || common < _log.First));
     }
 
     private void Refuse(long token, FollowRefusal refusal, string reason) =>

@@ -44,10 +44,11 @@ internal static class ContractMapping
         Container = hello.Container,
         PromisedEpoch = hello.Promised.Value,
         Journal = ToWire(hello.Epochs),
+        Damaged = hello.IsDamaged,
     };
 
     public static FollowHello ToCore(this Wire.FollowHello hello) => new(
-        ToGuid(hello.StoreId), ToReplica(hello.Replica), hello.Container, new Epoch(hello.PromisedEpoch), ToTable(hello.Journal));
+        ToGuid(hello.StoreId), ToReplica(hello.Replica), hello.Container, new Epoch(hello.PromisedEpoch), ToTable(hello.Journal), hello.Damaged);
 
     /// <summary>The bytes of a batch are wrapped, not copied: they must stay as they are until the message is written.</summary>
     public static Wire.FollowReply ToWire(this in FollowFrame frame)

@@ -64,7 +64,7 @@ internal sealed class ReplicaService(IReplicaPeer peer)
         {
             throw new GrpcException(GrpcStatusCode.InvalidArgument, exception.Message, exception);
         }
-        catch (Exception exception) when (exception is NotMasterException or StoreException)
+        catch (Exception exception) when (exception is NotMasterException or StoreException or InvalidRecordsException)
         {
             throw new GrpcException(GrpcStatusCode.FailedPrecondition, exception.Message, exception);
         }

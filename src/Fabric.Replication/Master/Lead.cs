@@ -15,6 +15,9 @@ internal sealed class Lead : IDisposable
     private AsyncSignal[] _streams = []; // replaced under the lock, read without it
     private readonly CancellationTokenSource _ended = new();
     private readonly Dictionary<ReplicaId, (Position From, TimeSpan Until)> _holds = []; // slaves that are being sent a copy
+    private readonly Dictionary<ReplicaId, long> _newest = []; // the newest stream of each slave
+    private readonly Dictionary<ReplicaId, long> _damaged = []; // the stream by which a slave said that it has lost what it acknowledged
+    private long _streamNumber;
     private ReplicaId? _handOverTo;
     private int _epochCommitted;
 
@@ -68,12 +71,46 @@ internal sealed class Lead : IDisposable
         }
     }
 
-    /// <summary>Counts what a slave acknowledged.</summary>
-    /// <returns>The new committed position, or null when it did not move.</returns>
-    public Position? OnAcknowledged(ReplicaId slave, FollowAck ack, TimeSpan now)
+    /// <summary>
+    /// A slave is about to be accepted. When it is damaged, what it acknowledged is forgotten, at one moment with the ends of its earlier streams: an acknowledgement that is still on its way speaks of a
+    /// journal that is no more. What is committed when this returns is all that was committed with the help of what it lost.
+    /// </summary>
+    /// <returns>The number of its new stream.</returns>
+    public long Admit(ReplicaId slave, bool isDamaged)
     {
         lock (_gate)
         {
+            var number = _newest[slave] = ++_streamNumber;
+            if (isDamaged)
+            {
+                _damaged[slave] = number;
+                _tracker.Forget(slave);
+            }
+
+            return number;
+        }
+    }
+
+    /// <summary>Whether a stream's slave was found to be damaged since: it is to end, and its acknowledgements do not count.</summary>
+    public bool IsOutdated(ReplicaId slave, long stream)
+    {
+        lock (_gate)
+        {
+            return stream < _damaged.GetValueOrDefault(slave);
+        }
+    }
+
+    /// <summary>Counts what a slave acknowledged.</summary>
+    /// <returns>The new committed position, or null when it did not move.</returns>
+    public Position? OnAcknowledged(ReplicaId slave, long stream, FollowAck ack, TimeSpan now)
+    {
+        lock (_gate)
+        {
+            if (stream < _damaged.GetValueOrDefault(slave))
+            {
+                return null;
+            }
+
             if (ack.Durable > Position.Zero)
             {
                 _holds.Remove(slave); // it takes the stream, which holds what it needs
@@ -156,12 +193,12 @@ internal sealed class Lead : IDisposable
         }
     }
 
-    public void Detach(AsyncSignal stream, ReplicaId slave, bool newest)
+    public void Detach(AsyncSignal wake, ReplicaId slave, long stream)
     {
         lock (_gate)
         {
-            _streams = [.. _streams.Where(other => other != stream)];
-            if (newest)
+            _streams = [.. _streams.Where(other => other != wake)];
+            if (stream == _newest[slave])
             {
                 _tracker.OnDetached(slave);
             }

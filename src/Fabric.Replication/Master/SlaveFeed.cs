@@ -7,20 +7,19 @@ namespace Fabric.Replication.Master;
 
 /// <summary>Sends one slave what it lacks and then what comes, and takes in its acknowledgements, until either side ends it.</summary>
 internal sealed class SlaveFeed(
-    FabricRuntime runtime, ReplicaOptions options, Journal journal, Lead lead, ReplicaId slave, ISlaveStream stream)
+    FabricRuntime runtime, ReplicaOptions options, Journal journal, Lead lead, AdmittedSlave slave, ISlaveStream stream)
 {
     private readonly AsyncSignal _wake = new();
 
     /// <param name="common">Where the slave's journal and ours part: the first byte to send. Null for a slave that copies the journal first: it is only told that we are there.</param>
-    /// <param name="isNewest">Whether this feed is still the slave's newest one.</param>
     /// <param name="clock">Monotonic time.</param>
     /// <param name="cancellationToken">Ends the feed.</param>
-    public async Task RunAsync(Position? common, Func<bool> isNewest, Func<TimeSpan> clock, CancellationToken cancellationToken)
+    public async Task RunAsync(Position? common, Func<TimeSpan> clock, CancellationToken cancellationToken)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lead.Ended);
         lead.Attach(_wake);
         var acknowledgements = runtime.Scheduler.Start(
-            $"acknowledgements of {slave}", () => ReadAcknowledgementsAsync(clock, ended.Token));
+            $"acknowledgements of {slave.Replica}", () => ReadAcknowledgementsAsync(clock, ended.Token));
         try
         {
             await SendAsync(common, clock, acknowledgements, ended.Token);
@@ -31,7 +30,7 @@ internal sealed class SlaveFeed(
         }
         finally
         {
-            lead.Detach(_wake, slave, isNewest());
+            lead.Detach(_wake, slave.Replica, slave.Stream);
             await ended.CancelAsync();
             await EndAsync(acknowledgements);
         }
@@ -54,29 +53,29 @@ internal sealed class SlaveFeed(
         var buffer = ArrayPool<byte>.Shared.Rent(options.BatchBytesMax);
         try
         {
-            var from = common ?? Position.Zero;
+            var reader = common is { } from ? journal.OpenReader(from) : null;
             var lastSent = TimeSpan.MinValue;
-            while (!acknowledgements.IsCompleted && lead.Feeds(slave))
+            while (!acknowledgements.IsCompleted && lead.Feeds(slave.Replica))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var count = common is null ? 0 : journal.CopyRecords(from, buffer.AsSpan(0, options.BatchBytesMax));
+                var position = reader?.Position ?? Position.Zero;
+                var count = reader?.Read(buffer.AsSpan(0, options.BatchBytesMax)) ?? 0;
                 if (count > 0)
                 {
                     await stream.WriteAsync(
                         lead.Frame(FollowFrameKind.Batch) with
                         {
-                            Position = from,
+                            Position = position,
                             Records = new ReadOnlySequence<byte>(buffer, 0, count),
                         },
                         cancellationToken);
-                    from += count;
                     lastSent = clock();
-                    if (from < journal.Sealed)
+                    if (position + count < journal.Sealed)
                     {
                         await Task.Yield(); // to catch up is not for the thread that brought the news
                     }
                 }
-                else if (lead.TakeHandOver(slave))
+                else if (lead.TakeHandOver(slave.Replica))
                 {
                     await stream.WriteAsync(lead.Frame(FollowFrameKind.HandOver), cancellationToken);
                 }
@@ -101,9 +100,9 @@ internal sealed class SlaveFeed(
     {
         try
         {
-            while (await stream.ReadAsync(cancellationToken) is { } ack)
+            while (await stream.ReadAsync(cancellationToken) is { } ack && !lead.IsOutdated(slave.Replica, slave.Stream))
             {
-                if (ack.Epoch == lead.Epoch && lead.OnAcknowledged(slave, ack, clock()) is { } committed)
+                if (ack.Epoch == lead.Epoch && lead.OnAcknowledged(slave.Replica, slave.Stream, ack, clock()) is { } committed)
                 {
                     journal.AdvanceCommitted(committed);
                 }
@@ -115,3 +114,8 @@ internal sealed class SlaveFeed(
         }
     }
 }
+
+/// <summary>A slave that was accepted.</summary>
+/// <param name="Replica">Which.</param>
+/// <param name="Stream">The number of the stream by which it follows (<see cref="Lead.Admit"/>).</param>
+internal readonly record struct AdmittedSlave(ReplicaId Replica, long Stream);

@@ -15,6 +15,11 @@ namespace Fabric.Replication.Slave;
 /// <param name="Events">Who is told.</param>
 internal sealed record CopierTies(FabricRuntime Runtime, IReplicaLink Link, JournalOptions Journal, ILogger Logger, ICopierEvents Events);
 
+/// <summary>What a copy must hold to take the journal's place.</summary>
+/// <param name="Checkpoint">Its checkpoint is not before this.</param>
+/// <param name="End">Its records reach this; zero when it is enough that they reach what the master has committed.</param>
+internal readonly record struct CopyGoal(Position Checkpoint, Position End);
+
 /// <summary>
 /// One attempt to copy a master's journal, beside the stream that the same master is followed by. It writes to the side directory only; the replica's journal stays as it is.
 /// </summary>
@@ -23,7 +28,7 @@ internal sealed class Copier : IDisposable
     private readonly CopierTies _ties;
     private readonly MasterAddress _master;
     private readonly CopyRequest _request;
-    private readonly Position _committed;
+    private readonly CopyGoal _goal;
     private readonly Task _previous;
     private readonly CancellationTokenSource _stop = new();
     private readonly CancellationToken _stopping;
@@ -33,11 +38,11 @@ internal sealed class Copier : IDisposable
     /// <param name="ties">What it needs.</param>
     /// <param name="master">Whom to copy from.</param>
     /// <param name="request">Who asks, in which epoch.</param>
-    /// <param name="committed">What the replica knows to be committed.</param>
+    /// <param name="goal">What the copy must hold.</param>
     /// <param name="previous">Ends when the attempt before this one has closed its files.</param>
-    public Copier(CopierTies ties, MasterAddress master, CopyRequest request, Position committed, Task previous)
+    public Copier(CopierTies ties, MasterAddress master, CopyRequest request, CopyGoal goal, Task previous)
     {
-        (_ties, _master, _request, _committed, _previous) = (ties, master, request, committed, previous);
+        (_ties, _master, _request, _goal, _previous) = (ties, master, request, goal, previous);
         _stopping = _stop.Token;
     }
 
@@ -64,7 +69,7 @@ internal sealed class Copier : IDisposable
         try
         {
             await _previous.WaitAsync(_stopping);
-            _opening = JournalCopy.OpenAsync(_ties.Runtime, _ties.Journal, _request.StoreId, _committed, _stopping);
+            _opening = JournalCopy.OpenAsync(_ties.Runtime, _ties.Journal, _request.StoreId, _goal.Checkpoint, _stopping);
             var copy = await _opening.WaitAsync(_stopping); // it reads what is there already, which may take a while
             try
             {
@@ -121,9 +126,14 @@ internal sealed class Copier : IDisposable
         }
 
         var whole = await copy.FinishAsync(to);
-        return whole.Committed >= _committed
+        if (whole.Committed < _goal.Checkpoint)
+        {
+            throw new InvalidRecordsException(whole.Committed, $"its checkpoint is older than what is known to be committed here, {_goal.Checkpoint}");
+        }
+
+        return whole.End >= _goal.End
             ? whole
-            : throw new InvalidRecordsException(whole.Committed, $"its checkpoint is older than what is known to be committed here, {_committed}");
+            : throw new InvalidRecordsException(whole.End, $"the copy ends here, and {_goal.End} is committed");
     }
 
     private async Task BeginAsync(JournalCopy copy, CopyFrame start)

@@ -45,7 +45,7 @@ internal sealed record BrokerStatus
 
     public required string Group { get; init; }
 
-    /// <summary><c>master</c>, <c>slave</c>, <c>electing</c>, … or <c>starting</c> before the replica runs and <c>failed</c> after it ended.</summary>
+    /// <summary><c>master</c>, <c>slave</c>, <c>electing</c>, …, <c>copying</c>, <c>repairing</c> while its journal is damaged, or <c>starting</c> before the replica runs and <c>failed</c> after it ended.</summary>
     public required string Role { get; init; }
 
     public required long Epoch { get; init; }

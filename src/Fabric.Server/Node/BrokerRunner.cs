@@ -9,8 +9,8 @@ namespace Fabric.Server.Node;
 
 /// <summary>
 /// Keeps one broker's replica running in this container. A replica that ends for a reason that may pass (a port in use, a directory
-/// still locked, the registry's content not there yet, a disk that is full or silent) is started again after a pause; one whose store failed stays out until the
-/// container is started anew, because what the disk lost is not known by asking again.
+/// still locked, the registry's content not there yet, a disk that is full or silent) is started again after a pause; one whose journal is damaged is repaired from its master; one whose store failed
+/// otherwise stays out until the container is started anew, because what the disk lost is not known by asking again.
 /// </summary>
 /// <remarks>One loop owns the replica; start, end and restart cannot overlap. Thread-safe.</remarks>
 internal sealed class BrokerRunner : IAsyncDisposable
@@ -21,7 +21,9 @@ internal sealed class BrokerRunner : IAsyncDisposable
     private readonly Action _changed;
     private readonly Task _loop;
     private volatile RunningReplica? _running;
+    private volatile RepairingReplica? _repairing;
     private volatile string? _failure;
+    private string? _damage; // owned by the loop: found in the journal, and perhaps not yet written down on its disk
     private string? _unavailable; // owned by the loop: why the store was not to be had the last time
 
     /// <param name="services">What the brokers of a node share.</param>
@@ -46,7 +48,10 @@ internal sealed class BrokerRunner : IAsyncDisposable
     public bool IsFirst { get; }
 
     /// <summary>Why it is out of order; null when it is not.</summary>
-    public string? Problem => _failure ?? _running?.Host.Failure ?? _running?.Replica.Status.Failure;
+    public string? Problem => _repairing?.Repair.Problem ?? _failure ?? _running?.Host.Failure ?? _running?.Replica.Status.Failure;
+
+    /// <summary>Whether its journal is damaged and being repaired.</summary>
+    public bool IsRepairing => _repairing is not null;
 
     /// <summary>The replica's present life; null while there is none.</summary>
     public RunningReplica? Running => _running;
@@ -68,14 +73,15 @@ internal sealed class BrokerRunner : IAsyncDisposable
         get
         {
             var running = _running;
+            var repair = _repairing?.Repair;
             var replica = running?.Replica.Status;
             return new Admin.BrokerStatus
             {
                 Broker = Configuration.Broker,
                 Group = Configuration.Group,
-                Role = replica is null ? (_failure is null ? "starting" : "failed") : replica.IsCopying ? "copying" : replica.Role.ToString().ToLowerInvariant(),
-                Epoch = replica?.Epoch.Value ?? 0,
-                Master = replica?.Master,
+                Role = repair is not null ? "repairing" : replica is null ? (_failure is null ? "starting" : "failed") : replica.IsCopying ? "copying" : replica.Role.ToString().ToLowerInvariant(),
+                Epoch = repair?.Promised.Value ?? replica?.Epoch.Value ?? 0,
+                Master = repair?.Master ?? replica?.Master,
                 Serving = IsServing,
                 Services = running?.Host.Services ?? [],
                 EndPosition = replica?.End.Value ?? 0,
@@ -115,7 +121,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
                 return;
             }
 
-            if (end.IsReplaced)
+            if (end.IsAtOnce)
             {
                 continue;
             }
@@ -142,6 +148,11 @@ internal sealed class BrokerRunner : IAsyncDisposable
         BrokerHost? opened = null;
         try
         {
+            if (_damage is { } damage)
+            {
+                return await RepairAsync(damage);
+            }
+
             await using var running = await RunningReplica.StartAsync(_services, Configuration, IsFirst, _logger, _changed, _stopping.Token);
             opened = running.Host;
             (_running, _failure, _unavailable) = (running, null, null);
@@ -166,7 +177,12 @@ internal sealed class BrokerRunner : IAsyncDisposable
         catch (JournalReplacedException exception)
         {
             _logger.LogInformation("{Reason}", exception.Message);
-            return new EndOfReplica(exception.Message, IsFinal: false, IsReplaced: true);
+            return new EndOfReplica(exception.Message, IsFinal: false, IsAtOnce: true);
+        }
+        catch (SegmentCorruptException exception)
+        {
+            _damage = exception.Message;
+            return new EndOfReplica(exception.Message, IsFinal: false, IsAtOnce: true);
         }
         catch (StoreUnavailableException exception)
         {
@@ -197,8 +213,28 @@ internal sealed class BrokerRunner : IAsyncDisposable
         }
     }
 
+    /// <summary>One life of a repair.</summary>
+    /// <returns>Null when it was stopped; it ends by an exception otherwise.</returns>
+    private async Task<EndOfReplica?> RepairAsync(string damage)
+    {
+        await using var repairing = await RepairingReplica.StartAsync(_services, Configuration, IsFirst, damage, _logger, _stopping.Token);
+        _damage = null; // it is on disk now, and what comes next asks there
+        (_repairing, _failure, _unavailable) = (repairing, null, null);
+        _changed();
+        try
+        {
+            var stop = Task.Delay(Timeout.InfiniteTimeSpan, _services.Runtime.Time, _stopping.Token);
+            await await Task.WhenAny(repairing.Repair.Completion, stop);
+            return null;
+        }
+        finally
+        {
+            _repairing = null;
+        }
+    }
+
     /// <param name="Reason">For people.</param>
     /// <param name="IsFinal">Another start would not help.</param>
-    /// <param name="IsReplaced">Nothing is wrong, and the next start is due at once.</param>
-    private sealed record EndOfReplica(string Reason, bool IsFinal, bool IsReplaced = false);
+    /// <param name="IsAtOnce">The next start is due at once: with a copied journal, or to repair a damaged one.</param>
+    private sealed record EndOfReplica(string Reason, bool IsFinal, bool IsAtOnce = false);
 }

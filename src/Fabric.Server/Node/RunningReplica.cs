@@ -79,19 +79,10 @@ internal sealed class RunningReplica : IAsyncDisposable
             BrokerId = brokerId,
         };
         var host = new BrokerHost(runtime, broker, advisories, ties.Presence, openWire, options.EffectiveAdvertisedHost, logger, changed);
-        var replicaOptions = new ReplicaOptions
-        {
-            Broker = configuration.Broker,
-            Container = options.Name,
-            Journal = configuration.Journal,
-            Weight = configuration.Weight,
-            Sync = configuration.Sync,
-            BatchBytesMax = configuration.BatchBytesMax,
-        };
         try
         {
             var replica = await Replica.StartAsync(
-                runtime, replicaOptions, broker, ties.Link, ties.Coordinator, host, logger, cancellationToken);
+                runtime, OptionsOf(options, configuration), broker, ties.Link, ties.Coordinator, host, logger, cancellationToken);
             host.Use(replica.Journal);
             return new RunningReplica(broker, ties.Presence, host, replica, runtime.Time);
         }
@@ -102,6 +93,17 @@ internal sealed class RunningReplica : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>The settings of a broker's replica.</summary>
+    public static ReplicaOptions OptionsOf(NodeOptions node, BrokerConfiguration configuration) => new()
+    {
+        Broker = configuration.Broker,
+        Container = node.Name,
+        Journal = configuration.Journal,
+        Weight = configuration.Weight,
+        Sync = configuration.Sync,
+        BatchBytesMax = configuration.BatchBytesMax,
+    };
 
     public async ValueTask DisposeAsync()
     {

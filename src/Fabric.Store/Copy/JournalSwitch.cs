@@ -1,5 +1,6 @@
 using Fabric.Runtime.Disk;
 using Fabric.Store.Journal;
+using Fabric.Store.Recovery;
 using Fabric.Store.Segments;
 
 namespace Fabric.Store.Copy;
@@ -23,7 +24,7 @@ public static class JournalSwitch
     public static void Commit(IDisk disk, string directory, WholeCopy copy) => copy.State.Write(disk, directory, StoreFileNames.Switch);
 
     /// <summary>Does what was decided, if anything was. Under the directory's lock, before the journal is looked at.</summary>
-    /// <exception cref="StoreException">The mark is damaged or a file is missing.</exception>
+    /// <exception cref="SegmentCorruptException">The mark is damaged or a file is missing.</exception>
     internal static void Finish(IDisk disk, string directory)
     {
         var mark = Path.Combine(directory, StoreFileNames.Switch);
@@ -33,7 +34,7 @@ public static class JournalSwitch
         }
 
         var state = CopyState.TryRead(disk, mark)
-            ?? throw new StoreException($"{mark} is damaged: which of two journals counts is not known. Empty the directory but for replica.state, and start again for a new copy");
+            ?? throw new SegmentCorruptException($"{mark} is damaged: which of two journals counts is not known");
         disk.SyncDirectory(directory); // the decision may be in memory only, and what follows must not outlive it
 
         var side = JournalCopy.DirectoryOf(directory);
@@ -46,6 +47,7 @@ public static class JournalSwitch
 
         disk.SyncDirectory(directory); // given names before names that are taken away
         JournalCopy.Discard(disk, directory);
+        JournalDamage.Clear(disk, directory); // while the switch is still there: what was lost is made good by all of it or by nothing
         disk.Delete(mark);
         disk.SyncDirectory(directory); // before anything is appended: a mark that comes back would have it removed
     }
@@ -71,7 +73,7 @@ public static class JournalSwitch
         }
         else if (!disk.FileExists(to))
         {
-            throw new StoreException($"{to} is missing: it was to come from {from} with a copy of the master's journal, and is in neither place");
+            throw new SegmentCorruptException($"{to} is missing: it was to come from {from} with a copy of the master's journal, and is in neither place");
         }
     }
 }

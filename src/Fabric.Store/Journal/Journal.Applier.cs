@@ -20,6 +20,7 @@ public sealed partial class Journal
     private byte[] _applyBuffer = new byte[ApplyBufferBytes];
     private long _lastCheckpoint; // position of the newest one, whether it succeeded or not
     private long _checkpointBytes; // its length
+    private volatile bool _isCheckpointWanted;
     private Position _cleaned;
     private long _released; // what the newest checkpoint on disk calls cleaned; written by the keeper
 
@@ -79,6 +80,13 @@ public sealed partial class Journal
     /// <param name="from">Null when nobody is.</param>
     public void SetHold(Position? from) => Volatile.Write(ref _hold, from?.Value ?? long.MaxValue);
 
+    /// <summary>Has a checkpoint written soon, however little was applied since the last one: a young journal may have none, and another replica needs one to copy.</summary>
+    public void WantCheckpoint()
+    {
+        _isCheckpointWanted = true;
+        _applierWake.Set();
+    }
+
     private async Task ApplyLoopAsync()
     {
         try
@@ -121,7 +129,7 @@ public sealed partial class Journal
         }
     }
 
-    private bool IsCheckpointDue => _applied - _lastCheckpoint >= CheckpointInterval;
+    private bool IsCheckpointDue => _applied - _lastCheckpoint >= (_isCheckpointWanted ? 1 : CheckpointInterval);
 
     /// <summary>
     /// Bytes applied, or let go, that are worth a checkpoint. While space is short they are written more often, because only a checkpoint lets old segments go.
@@ -287,6 +295,7 @@ public sealed partial class Journal
             }
         }
 
+        _isCheckpointWanted = false;
         var applied = Applied;
         var previous = new Position(_lastCheckpoint);
         var cleaned = Position.Min(Position.Min(_stateMachine.OldestLive(applied), Releasable), previous);

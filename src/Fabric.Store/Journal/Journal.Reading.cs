@@ -1,5 +1,6 @@
 using System.Buffers;
 using Fabric.Store.Copy;
+using Fabric.Store.Recovery;
 
 namespace Fabric.Store.Journal;
 
@@ -7,6 +8,9 @@ namespace Fabric.Store.Journal;
 public sealed partial class Journal
 {
     private const int CheckBufferBytes = 64 * 1024;
+
+    /// <summary>How often the tail was cut.</summary>
+    internal long Cuts => Volatile.Read(ref _cuts);
 
     /// <summary>
     /// Copies raw bytes from the position on, as far as they are sealed; they may begin and end inside a record.
@@ -21,6 +25,10 @@ public sealed partial class Journal
         return cuts == Volatile.Read(ref _cuts) ? count : 0;
     }
 
+    /// <summary>Reads what is sealed for another replica, from a record on, and checks it (<see cref="JournalReader"/>).</summary>
+    /// <param name="from">Where a record begins.</param>
+    public JournalReader OpenReader(Position from) => new(this, from);
+
     /// <summary>Opens the newest sound checkpoint for another replica; null when there is none yet. Reads all of it once.</summary>
     /// <exception cref="IOException">The disk failed.</exception>
     public CheckpointReader? OpenCheckpoint() => CheckpointReader.OpenNewest(_runtime.Disk, _options.Directory);
@@ -34,6 +42,27 @@ public sealed partial class Journal
         {
             ReadBodyFromDisk(record, bodyOffset, destination);
         }
+    }
+
+    /// <summary>
+    /// What was read from a position on is no sound record: finds out whether that is the journal's damage, which ends it, or whether no record begins there at all, which is the mistake of whoever named the position.
+    /// </summary>
+    /// <param name="position">Where.</param>
+    /// <param name="cuts">How often the journal had been cut when the reading began.</param>
+    /// <exception cref="SegmentCorruptException">It is damage.</exception>
+    /// <exception cref="InvalidRecordsException">No record begins there.</exception>
+    internal void Examine(Position position, long cuts)
+    {
+        var segment = _segments.All.LastOrDefault(segment => segment.First <= position);
+        var reached = segment is null ? position + 1 : new SegmentScan(_segments, segment).Run(segment.First, static (_, _, _) => { }, position);
+        if (reached > position || Cuts != cuts)
+        {
+            throw new InvalidRecordsException(position, "no record begins there");
+        }
+
+        var damage = new SegmentCorruptException(_options.Directory, reached, "the record is not what was written");
+        Fail(damage);
+        throw damage;
     }
 
     /// <summary>Copies bytes from wherever they are, up to the limit.</summary>

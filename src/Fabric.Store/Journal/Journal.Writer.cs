@@ -213,6 +213,10 @@ public sealed partial class Journal
         _current.File!.Sync();
         (_marked, _markedCommitted) = (from, mark.Committed);
         OnWritten(to);
+        if (from == _current.First)
+        {
+            SegmentFiles.MarkBefore(_segments, from, to, mark.Committed);
+        }
     }
 
     /// <summary>One system call for records and mark.</summary>
@@ -341,6 +345,11 @@ public sealed partial class Journal
         _segments.Release(_current);
         _current = segment;
         _files.Cut(segment, request.End, Position.Min(Committed, request.End), () => Remove(_segments.RemoveAfter(segment.First)));
+        if (segment.First == request.End)
+        {
+            SegmentFiles.MarkBefore(_segments, request.End, request.End, Position.Min(Committed, request.End));
+        }
+
         lock (_gate)
         {
             _cutRequest = null;

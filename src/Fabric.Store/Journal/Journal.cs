@@ -136,8 +136,8 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     /// known to be committed behind it is applied soon after, what is not waits for <see cref="AdvanceCommitted"/>.
     /// </summary>
     /// <exception cref="DirectoryInUseException">It is open already, here or in another process.</exception>
-    /// <exception cref="SegmentCorruptException">Bytes that had been synced are damaged.</exception>
-    /// <exception cref="StoreException">Files are missing or of a newer format, or the disk failed.</exception>
+    /// <exception cref="SegmentCorruptException">Something that had been synced is damaged or missing, or was found to be earlier (<see cref="JournalDamage"/>).</exception>
+    /// <exception cref="StoreException">Files are of a newer format, or the disk failed.</exception>
     public static Task<Journal> OpenAsync(
         FabricRuntime runtime,
         JournalOptions options,
@@ -219,7 +219,8 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         {
             var files = new SegmentFiles(disk, options.Directory, options.SegmentBytes);
             JournalSwitch.Finish(disk, options.Directory);
-            var recovered = new JournalRecovery(disk, options.Directory, options.Begins, segments, files).Run();
+            JournalDamage.ThrowIfFound(disk, options.Directory);
+            var recovered = new JournalRecovery(disk, options, segments, files).Run();
             stateMachine.ReadCheckpoint(recovered.State.Span);
             var journal = new Journal(
                 runtime, options, stateMachine, observer, new OpenedDirectory(directoryLock, segments, files, recovered with { State = default }));

@@ -52,6 +52,9 @@ public sealed record JournalOptions
     /// <exception cref="ArgumentOutOfRangeException">The value is outside the range.</exception>
     public long FreeBytesLow { get; init => field = Within(value, 0, 1024 * GiB); } = 128 * MiB;
 
+    /// <summary>Whether there is known to have been a journal here, so that a directory without a segment is a damaged one and not a new one. Default false.</summary>
+    public bool MustExist { get; init; }
+
     /// <summary>Where the journal begins when there is nothing yet: 0, but for a copy of one whose start has been cleaned away.</summary>
     internal Position Begins { get; init; }
 

@@ -26,24 +26,26 @@ internal sealed record RecoveredJournal(
 /// batch ever written. It does not when something behind it proves a later sync: another segment, a sync mark, a record further away than a
 /// batch is long; or when it is known to be committed.
 /// </remarks>
-internal sealed class JournalRecovery(IDisk disk, string directory, Position begins, SegmentSet segments, SegmentFiles files)
+internal sealed class JournalRecovery(IDisk disk, JournalOptions options, SegmentSet segments, SegmentFiles files)
 {
+    private readonly string _directory = options.Directory;
+    private readonly Position _begins = options.Begins;
     private readonly List<SystemRecord> _systemRecords = [];
     private readonly List<(string Path, Position First)> _headless = [];
     private Position _committed;
     private Position _lastRecord; // of those that were read
 
     /// <summary>Does all of it; the segments are in the set afterwards, the last one with its file open and pinned.</summary>
-    /// <exception cref="SegmentCorruptException">Something is damaged.</exception>
-    /// <exception cref="StoreException">Something is missing or of a newer format.</exception>
+    /// <exception cref="SegmentCorruptException">Something is damaged or missing.</exception>
+    /// <exception cref="StoreException">Something is of a newer format, or the disk failed.</exception>
     public RecoveredJournal Run()
     {
-        var found = CheckpointFile.ReadNewest(disk, directory);
+        var found = CheckpointFile.ReadNewest(disk, _directory);
         var checkpoint = found?.Head;
-        var start = checkpoint?.Position ?? begins;
-        _committed = checkpoint?.Committed ?? begins;
+        var start = checkpoint?.Position ?? _begins;
+        _committed = checkpoint?.Committed ?? _begins;
         _systemRecords.AddRange(checkpoint?.SystemRecords ?? []);
-        disk.Delete(Path.Combine(directory, StoreFileNames.CheckpointBeside));
+        disk.Delete(Path.Combine(_directory, StoreFileNames.CheckpointBeside));
 
         var cut = FindSegments();
         var needed = found is { NewerDamaged: false } ? checkpoint!.Cleaned : start;
@@ -51,11 +53,11 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
         RemoveCleaned(checkpoint?.Cleaned ?? Position.Zero);
         if (segments.All is [])
         {
-            segments.Add(files.Create(begins, 0));
+            segments.Add(files.Create(_begins, 0));
         }
 
         var end = cut is var (segment, position) ? FinishCut(segment, position, start) : ScanAll(start);
-        RemoveHeadless(end, checkpoint?.Cleaned ?? Position.Zero);
+        RemoveHeadless(end, checkpoint?.Cleaned ?? Position.Zero, wasCut: cut is not null);
         if (end < _committed)
         {
             throw new SegmentCorruptException(
@@ -70,7 +72,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
     private (Segment Segment, Position Position)? FindSegments()
     {
         (Segment, Position)? cut = null;
-        var found = StoreDirectory.Read(disk, directory);
+        var found = StoreDirectory.Read(disk, _directory);
         if (found.FirstOrDefault(file => file.Kind == StoreFileKind.Damaged) is { Path: { } damaged } file)
         {
             throw new SegmentCorruptException(damaged, file.Named, "its header is damaged");
@@ -105,10 +107,15 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
     {
         var all = segments.All;
         var first = all is [] ? (Position?)null : all[0].First;
-        if ((first is null && start > begins) || first > needed)
+        if (first is null && options.MustExist)
         {
-            throw new StoreException(
-                $"{directory} lacks the segment that holds position {needed}"
+            throw new SegmentCorruptException($"{_directory} belongs to a replica and holds no segment of its journal");
+        }
+
+        if ((first is null && start > _begins) || first > needed)
+        {
+            throw new SegmentCorruptException(
+                $"{_directory} lacks the segment that holds position {needed}"
                 + (first is null ? "" : $"; the oldest one begins at {first}"));
         }
 
@@ -117,8 +124,8 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
             // Records before the checkpoint are not read, so a hole among them shows here or to the consumer of a message in it.
             if (all[i].First > needed && !(all[i].First > cut) && all[i].First - all[i - 1].First > all[i - 1].Capacity)
             {
-                throw new StoreException(
-                    $"{directory} lacks a segment: {all[i - 1].Path} cannot reach to {all[i].First}, where the next one begins");
+                throw new SegmentCorruptException(
+                    $"{_directory} lacks a segment: {all[i - 1].Path} cannot reach to {all[i].First}, where the next one begins");
             }
         }
     }
@@ -233,17 +240,32 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
     /// A file named like a segment whose header is all zeros was on its way to or from being a spare. That is so only outside of what
     /// the journal needs: before what was cleaned, or at its very end.
     /// </summary>
-    private void RemoveHeadless(Position end, Position cleaned)
+    private void RemoveHeadless(Position end, Position cleaned, bool wasCut)
     {
         foreach (var (path, first) in _headless)
         {
-            if (first >= cleaned && first < end)
+            if (first >= cleaned && (first < end || (!wasCut && HoldsWhatWasSynced(path, first))))
             {
                 throw new SegmentCorruptException(path, first, "its header is gone");
             }
 
             disk.Delete(path);
         }
+    }
+
+    /// <summary>Whether more than one batch was written behind a header that is not there: then it was there, on disk, when the second one was written.</summary>
+    private bool HoldsWhatWasSynced(string path, Position first)
+    {
+        long capacity;
+        using (var file = disk.Open(path, DiskFileMode.Read))
+        {
+            capacity = Math.Max(0, file.Length - Segment.FileBytes(0));
+        }
+
+        var segment = new Segment(path, first, capacity);
+        var remains = new SegmentScan(segments, segment).LookBehind(first);
+        segments.TryClose(segment);
+        return remains.Synced > first;
     }
 
     /// <summary>
@@ -260,6 +282,10 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Position beg
         SegmentFiles.WriteMark(last, new SyncMark(end, end, Position.Min(_committed, end), Closed: false));
         last.File!.Sync();
         files.SyncDirectory();
+        if (end > last.First)
+        {
+            SegmentFiles.MarkBefore(segments, last.First, end, Position.Min(_committed, last.First));
+        }
     }
 
     private static void WriteAgain(Segment segment, Position from, Position end)

@@ -69,6 +69,11 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
         if (MarkAt(end) is { } mark)
         {
             committed = Position.Max(committed, mark.Committed);
+            if (mark.Synced > end)
+            {
+                return new TailState(committed, IsClosed: false, IsTorn: false, $"the segment ends here, but everything up to {mark.Synced} was on disk, in one that is gone");
+            }
+
             if (mark.Closed)
             {
                 return new TailState(committed, IsClosed: true, IsTorn: false, null);

@@ -99,7 +99,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     /// <summary>Removes a segment that is needed no more: makes a spare of it, or deletes it when there are enough or somebody reads from it.</summary>
     public void Retire(Segment segment, bool unused)
     {
-        if (unused && segment.Capacity == segmentBytes && HasRoomForSpare())
+        if (unused && segment.Capacity == segmentBytes && HasRoomForSpare() && disk.FileExists(segment.Path))
         {
             // Zero the header first: a file without one is nobody's data, whatever its name is after a crash.
             using (var file = disk.Open(segment.Path, DiskFileMode.Open))
@@ -153,6 +153,24 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
         Span<byte> bytes = stackalloc byte[SyncMark.Bytes];
         mark.Write(bytes);
         segment.File!.Write(bytes, segment.OffsetOf(mark.Position));
+    }
+
+    /// <summary>
+    /// Notes at the end of the segment before a position how far the next one is on disk, so that it is missed if its file gets lost. Not synced: it need not be there at once.
+    /// </summary>
+    public static void MarkBefore(SegmentSet segments, Position end, Position synced, Position committed)
+    {
+        if (segments.TryPinBefore(end) is { } before)
+        {
+            try
+            {
+                WriteMark(before, new SyncMark(end, synced, committed, Closed: false));
+            }
+            finally
+            {
+                segments.Release(before);
+            }
+        }
     }
 
     public void SyncDirectory() => disk.SyncDirectory(directory);

@@ -138,6 +138,9 @@ internal static class StoreFileNames
     /// <summary>What is being copied, in the side directory.</summary>
     public const string CopyState = "copy.state";
 
+    /// <summary>Says that the journal has lost something (FORMAT.md, "Damage").</summary>
+    public const string Damaged = "journal.damaged";
+
     /// <summary>What a checkpoint is written as, before it is renamed.</summary>
     public const string CheckpointBeside = "checkpoint.new";
 
@@ -149,7 +152,7 @@ internal static class StoreFileNames
 
     /// <summary>Whether a file of this name is a journal's or a replica's.</summary>
     public static bool IsOurs(string name) =>
-        IsSegment(name) || IsSpare(name) || IsCheckpoint(name) || name is CheckpointBeside or Switch or CopyState || name.StartsWith(ReplicaState, StringComparison.Ordinal);
+        IsSegment(name) || IsSpare(name) || IsCheckpoint(name) || name is CheckpointBeside or Switch or CopyState or Damaged || name.StartsWith(ReplicaState, StringComparison.Ordinal);
 
     public static bool IsSegment(string name) =>
         name.StartsWith(SegmentPrefix, StringComparison.Ordinal) && name.EndsWith(SegmentSuffix, StringComparison.Ordinal);

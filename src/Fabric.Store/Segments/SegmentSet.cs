@@ -97,7 +97,28 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
             Use(segment);
         }
 
-        Open(segment);
+        if (!TryOpen(segment))
+        {
+            throw new InvalidOperationException($"{segment.Path} was removed");
+        }
+    }
+
+    /// <summary>Keeps the file of the segment that ends at the position open until <see cref="Release"/>; null when there is none.</summary>
+    public Segment? TryPinBefore(Position end)
+    {
+        Segment? segment;
+        lock (_gate)
+        {
+            segment = _segments.LastOrDefault(segment => segment.First < end);
+            if (segment is null)
+            {
+                return null;
+            }
+
+            Use(segment);
+        }
+
+        return TryOpen(segment) ? segment : null;
     }
 
     public void Release(Segment segment)
@@ -199,8 +220,7 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
             end = index + 1 < _segments.Count ? _segments[index + 1].First : segment.First + segment.Capacity;
         }
 
-        Open(segment);
-        return (segment, end);
+        return TryOpen(segment) ? (segment, end) : default;
     }
 
     private int IndexOf(Position position)
@@ -230,13 +250,15 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
     }
 
     /// <summary>Opens the file of a segment in use, unless it is open. Two who come at once both open it, and one gives way.</summary>
-    private void Open(Segment segment)
+    /// <returns>False when it was removed meanwhile; it is not in use then.</returns>
+    /// <exception cref="SegmentCorruptException">It is gone, and nobody has removed it.</exception>
+    private bool TryOpen(Segment segment)
     {
         lock (_gate)
         {
             if (segment.File is not null)
             {
-                return;
+                return true;
             }
         }
 
@@ -244,6 +266,11 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
         try
         {
             opened = disk.Open(segment.Path, mode);
+        }
+        catch (FileNotFoundException) when (mode == DiskFileMode.Open) // who only looks expects files to come and go
+        {
+            Release(segment);
+            return segment.Removed ? false : throw new SegmentCorruptException($"the segment {segment.Path} is gone");
         }
         catch
         {
@@ -257,11 +284,12 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
             {
                 segment.File = opened;
                 _open++;
-                return;
+                return true;
             }
         }
 
         opened.Dispose();
+        return true;
     }
 
     private void CloseIdle(ref List<IDiskFile>? closed)

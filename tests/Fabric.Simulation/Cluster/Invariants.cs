@@ -47,11 +47,27 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
     {
         for (var number = 0; number < cluster.Brokers.Count; number++)
         {
+            WatchRepair(number);
             if (cluster.Brokers[number].Running is { } running)
             {
                 CheckOne(number, running.Replica);
                 CountRelocations(_seen[number], running.Broker.Relocations);
             }
+        }
+    }
+
+    private void WatchRepair(int number)
+    {
+        var (broker, seen) = (cluster.Brokers[number], _seen[number]);
+        if (broker.IsRepairing)
+        {
+            seen.Repairing = true;
+        }
+        else if (seen.Repairing && broker.Running is not null)
+        {
+            seen.Repairing = false;
+            cluster.Repairs++;
+            cluster.Come(Faults.Moment.Repaired, broker);
         }
     }
 
@@ -271,6 +287,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         public Position Committed;
         public Position Verified;
         public bool Copied;
+        public bool Repairing;
         public Position End;
         public Epoch Promised;
         public long Relocated;

@@ -30,7 +30,6 @@ internal sealed class Scenario
     private readonly ClusterUnderTest _cluster;
     private readonly IReadOnlyList<Fault> _faults;
     private readonly TimeSpan _safety;
-    private bool _isHealed;
 
     /// <param name="world">Where it takes place.</param>
     /// <param name="without">Numbers of faults that are left out.</param>
@@ -41,6 +40,7 @@ internal sealed class Scenario
         var random = world.RandomFor("workload");
         _safety = TimeSpan.FromSeconds(5 + random.Next(20));
         _faults = FaultPlan.Draw(world, _safety, without);
+        _cluster.DiskRots = _faults.Any(fault => fault.Rots);
         if (_faults.Any(fault => fault.Moves))
         {
             _cluster.AddSpare();
@@ -53,7 +53,9 @@ internal sealed class Scenario
     public IReadOnlyList<Fault> Faults => _faults;
 
     /// <summary>What it was about, in a line.</summary>
-    public string Summary => string.Create(CultureInfo.InvariantCulture, $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies, {_cluster.Relocations} relocations, {_cluster.Changes} changes of the set");
+    public string Summary => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{_faults.Count} faults, {_history.Count} events, {_cluster.Copies} full copies, {_cluster.Repairs} repairs, {_cluster.Relocations} relocations, {_cluster.Changes} changes of the set");
 
     public async Task RunAsync()
     {
@@ -74,7 +76,6 @@ internal sealed class Scenario
 
         await _world.DelayAsync(_safety);
         _world.Trace.Line(_world.Now, "control", $"heals everything");
-        _isHealed = true;
         _cluster.Heal();
         if (_cluster.HangsUntil > _world.Now)
         {
@@ -163,7 +164,7 @@ internal sealed class Scenario
 
     private void Begin(Fault fault)
     {
-        if (_isHealed)
+        if (_cluster.IsHealed)
         {
             return; // its moment did not come
         }

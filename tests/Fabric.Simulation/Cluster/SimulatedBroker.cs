@@ -19,6 +19,9 @@ internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOption
     /// <summary>The replica as it runs, or null.</summary>
     public RunningReplica? Running => Host.IsRunning ? _runner?.Running : null;
 
+    /// <summary>Whether its journal is damaged, and being repaired.</summary>
+    public bool IsRepairing => Host.IsRunning && _runner is { IsRepairing: true };
+
     /// <summary>Why it does not take part; null when it does.</summary>
     public string? Problem => _runner?.Problem;
 

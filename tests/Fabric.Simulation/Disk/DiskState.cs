@@ -11,6 +11,7 @@ internal sealed class DiskState
     private readonly Random _random;
     private readonly List<(string Directory, Action<SortedDictionary<string, FileContent>> Change)> _pendingNames = [];
     private readonly HashSet<string> _locks = [];
+    private readonly HashSet<FileContent> _rotten = [];
     private SortedDictionary<string, FileContent> _names = new(StringComparer.Ordinal);
     private SortedDictionary<string, FileContent> _durableNames = new(StringComparer.Ordinal);
 
@@ -109,25 +110,55 @@ internal sealed class DiskState
         }
     }
 
-    /// <summary>Whether what was synced has changed by itself.</summary>
+    /// <summary>Whether something that was synced has changed by itself and is still there, or is missing beside what is still there.</summary>
     public bool IsRotten => Rots > 0;
 
-    /// <summary>How often that happened.</summary>
-    public int Rots { get; private set; }
-
-    /// <summary>Changes a bit of what was once written into one of the files with this ending, or lets one of its sectors be what it was before its last write.</summary>
-    /// <returns>What happened.</returns>
-    public string Rot(string ending)
+    /// <summary>How often that happened since all was as it should be.</summary>
+    public int Rots
     {
-        var files = _names.Where(pair => pair.Key.EndsWith(ending, StringComparison.Ordinal) && pair.Value.Length > 0).Select(pair => pair.Value).ToList();
+        get
+        {
+            if (field > 0 && !_names.Values.Any(_rotten.Contains) && !_durableNames.Values.Any(_rotten.Contains))
+            {
+                _rotten.Clear();
+                field = 0;
+            }
+
+            return field;
+        }
+
+        private set;
+    }
+
+    /// <summary>Lets something of a journal change by itself.</summary>
+    /// <returns>What happened.</returns>
+    public string Rot(Decay decay)
+    {
+        var files = _names.Where(pair => pair.Value.Length > 0 && (decay == Decay.Checkpoint
+            ? pair.Key.Contains("/checkpoint-", StringComparison.Ordinal)
+            : pair.Key.EndsWith(".seg", StringComparison.Ordinal) && (decay != Decay.File || pair.Key.Contains("/journal-", StringComparison.Ordinal)))).ToList();
         for (var attempt = 0; files.Count > 0 && attempt < 1000; attempt++)
         {
-            var content = files[_random.Next(files.Count)];
-            var (offset, isStale) = (_random.NextInt64(content.Length), _random.Next(3) == 0);
-            if (isStale ? content.TryGoStale(offset) : content.TryRot(offset, (byte)(1 << _random.Next(8))))
+            var (path, content) = files[_random.Next(files.Count)];
+            var offset = _random.NextInt64(content.Length);
+            switch (decay)
             {
-                Rots++;
-                return isStale ? "a sector has lost its last write" : "a bit has rotted";
+                case Decay.Bit or Decay.Checkpoint when content.TryRot(offset, (byte)(1 << _random.Next(8))):
+                    Rots++;
+                    _rotten.Add(content);
+                    return $"a bit of {path} has rotted";
+                case Decay.Stale when content.TryGoStale(offset):
+                    Rots++;
+                    _rotten.Add(content);
+                    return $"a sector of {path} has lost its last write";
+                case Decay.File when _durableNames.ContainsKey(path) && files.Count > 1:
+                    _names.Remove(path);
+                    _durableNames.Remove(path);
+                    Rots++;
+                    _rotten.UnionWith(files.Select(file => file.Value));
+                    return $"{path} is gone";
+                default:
+                    break;
             }
         }
 
@@ -333,4 +364,20 @@ internal sealed class FileContent
             _current.AsSpan(start, count).CopyTo(_durable.AsSpan(start));
         }
     }
+}
+
+/// <summary>How a disk loses what it had.</summary>
+internal enum Decay
+{
+    /// <summary>A bit of a segment changes.</summary>
+    Bit,
+
+    /// <summary>A sector of a segment is what it was before its last write.</summary>
+    Stale,
+
+    /// <summary>A bit of a checkpoint changes.</summary>
+    Checkpoint,
+
+    /// <summary>A segment is gone.</summary>
+    File,
 }

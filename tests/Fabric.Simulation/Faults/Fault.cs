@@ -25,6 +25,9 @@ internal sealed record Fault(TimeSpan At, TimeSpan Lasts, string What, Action<Cl
     /// <summary>Whether a replica moves to another machine.</summary>
     public bool Moves { get; init; }
 
+    /// <summary>Whether a disk loses something that it says it has.</summary>
+    public bool Rots { get; init; }
+
     public override string ToString() =>
         $"{At.TotalSeconds:F3} s, for {Lasts.TotalSeconds:F3} s: {What}{(Moment == Moment.Any ? "" : $" ({Moment})")}";
 }
@@ -55,6 +58,9 @@ internal enum Moment
 
     /// <summary>A change of the replica set has just been asked for, or a step of it was made.</summary>
     Membership,
+
+    /// <summary>A replica whose journal was damaged has just been started with a copy.</summary>
+    Repaired,
 }
 
 /// <summary>The broker that a fault is about.</summary>

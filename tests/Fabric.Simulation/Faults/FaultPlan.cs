@@ -8,7 +8,7 @@ namespace Fabric.Simulation.Faults;
 /// What goes wrong in one world. The seed first chooses the kinds that this world suffers from, then the single faults; each has a randomness of its
 /// own, so that one can be left out and the others stay as they are.
 /// </summary>
-internal static class FaultPlan
+internal static partial class FaultPlan
 {
     private const int FaultsMax = 9;
 
@@ -60,8 +60,8 @@ internal static class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, DisplaceTwice, DieHalfHeard, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, LoseDisk, MoveReplica,
-        MoveClock, SlowWire, LosePackets,
+        KillRegistry, DisplaceTwice, DieHalfHeard, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, RotAndDisplace, LoseDisk,
+        MoveReplica, MoveClock, SlowWire, LosePackets,
     ];
 
     private static Fault KillBroker(Random random, TimeSpan at) =>
@@ -304,19 +304,6 @@ internal static class FaultPlan
             (all, number) => all.Brokers[number].Host.Disk.FailsSyncAfter = -1);
     }
 
-    /// <summary>Always of the same broker in one world: what is promised is that a minority may be damaged.</summary>
-    private static Fault RotDisk(Random random, TimeSpan at) => new(
-        at,
-        TimeSpan.Zero,
-        "something rots on a disk",
-        all =>
-        {
-            var host = all.Brokers[(int)(all.World.Seed % 3)].Host;
-            var what = host.Disk.Rot(".seg"); // not in the line itself, which is made only when somebody reads it
-            all.World.Trace.Line(all.World.Now, host.Name, $"{what}");
-        },
-        _ => { });
-
     /// <summary>Of the broker whose disk may rot, and for the same reason.</summary>
     private static Fault LoseDisk(Random random, TimeSpan at) => new(
         at,
@@ -339,7 +326,8 @@ internal static class FaultPlan
             $"{victim} is to move to the spare machine{(death is null ? "" : $", and meanwhile {death}")}",
             all =>
             {
-                all.Move(all.Find(victim));
+                // Who moves is away for good in the end. Where a disk rots it is that one's replica: together with another it would be a majority.
+                all.Move(all.DiskRots ? RottenOf(all) : all.Find(victim));
                 if (death is not null)
                 {
                     all.At(Moment.Membership, () => all.At(Moment.Membership, () => death.Begin(all)));

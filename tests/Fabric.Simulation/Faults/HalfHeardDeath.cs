@@ -18,7 +18,7 @@ internal sealed class HalfHeardDeath(Random random)
 
     public void Begin(ClusterUnderTest all)
     {
-        if (_isOver)
+        if (_isOver || all.IsHealed)
         {
             return; // its moment came too late
         }
@@ -29,7 +29,7 @@ internal sealed class HalfHeardDeath(Random random)
         all.World.Trace.Line(all.World.Now, all.Brokers[_master].Host.Name, $"is not heard by broker{((_master + _other) % all.Brokers.Count) + 1} any more");
         all.World.After(Later, all.World.Control, () =>
         {
-            if (!_isOver)
+            if (!_isOver && !all.IsHealed)
             {
                 all.Kill(_master);
             }

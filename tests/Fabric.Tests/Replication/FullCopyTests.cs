@@ -5,6 +5,7 @@ using Fabric.Replication.Grpc;
 using Fabric.Runtime;
 using Fabric.Store;
 using Fabric.Store.Journal;
+using Fabric.Tests.Store;
 
 namespace Fabric.Tests.Replication;
 
@@ -62,6 +63,12 @@ internal sealed class FullCopyTests
             late.Disk.Delete($"/journal/{name}");
         }
 
+        late.Disk.Rename("/journal/replica.state", "/kept"); // a journal is made before the identity
+        await using (await Opened.OpenAsync("/journal", late.Disk))
+        {
+        }
+
+        late.Disk.Rename("/kept", "/journal/replica.state");
         await LeadAgainAsync(group, await group.ReplacedAsync(await group.StartAsync(late.Container)));
     }
 

@@ -1,7 +1,10 @@
 using Fabric.Replication;
 using Fabric.Replication.Core;
+using Fabric.Runtime;
+using Fabric.Store;
 using Fabric.Store.Journal;
 using Fabric.Tests.Store;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fabric.Tests.Replication;
 
@@ -52,16 +55,7 @@ internal sealed class ReplicaGroup : IAsyncDisposable
     {
         var node = new ReplicaNode(container, _disks[container]);
         prepare?.Invoke(node);
-        await node.StartAsync(
-            With(new ReplicaOptions
-            {
-                Broker = "default",
-                Container = container,
-                Journal = new JournalOptions { Directory = "/journal", SegmentBytes = 256 * 1024 },
-                Times = new ReplicaTimes { Lease = TimeSpan.FromSeconds(1), SuspectAfter = TimeSpan.FromSeconds(1) },
-            }),
-            LinkOf(node),
-            Registry);
+        await node.StartAsync(OptionsOf(container), LinkOf(node), Registry);
         lock (Nodes)
         {
             Nodes.Add(node);
@@ -75,6 +69,32 @@ internal sealed class ReplicaGroup : IAsyncDisposable
     {
         _disks[container] = new CrashDisk();
         return StartAsync(container);
+    }
+
+    /// <summary>Begins to repair the journal that a container's disk has.</summary>
+    public Task<ReplicaRepair> StartRepairAsync(string container, string damage) => ReplicaRepair.StartAsync(
+        FabricRuntime.System with { Disk = _disks[container] },
+        OptionsOf(container),
+        damage,
+        NewLink?.Invoke() ?? Network.Create($"{container}:repair"),
+        Registry.Create(container),
+        NullLogger.Instance,
+        CancellationToken.None);
+
+    /// <summary>Waits until a replica's journal is repaired, and starts it with that.</summary>
+    public async Task<ReplicaNode> RepairedAsync(string container, ReplicaRepair repair)
+    {
+        await Task.WhenAny(repair.Completion, Task.Delay(Limit));
+        Assert.That(repair.Completion.Exception?.InnerException, Is.InstanceOf<JournalReplacedException>(), () => repair.Problem);
+        await repair.DisposeAsync();
+        return await StartAsync(container);
+    }
+
+    /// <summary>Starts a replica on the disk its container had before, and repairs its journal first, which is known to be damaged.</summary>
+    public async Task<ReplicaNode> StartDamagedAsync(string container)
+    {
+        var damage = Assert.ThrowsAsync<SegmentCorruptException>(() => StartAsync(container), string.Join(' ', _disks[container].ListFiles("/journal")));
+        return await RepairedAsync(container, await StartRepairAsync(container, damage.Message));
     }
 
     /// <summary>Waits until a replica has copied its master's journal, and starts it again with that.</summary>
@@ -168,6 +188,14 @@ internal sealed class ReplicaGroup : IAsyncDisposable
             await node.DisposeAsync();
         }
     }
+
+    private ReplicaOptions OptionsOf(string container) => With(new ReplicaOptions
+    {
+        Broker = "default",
+        Container = container,
+        Journal = new JournalOptions { Directory = "/journal", SegmentBytes = 256 * 1024 },
+        Times = new ReplicaTimes { Lease = TimeSpan.FromSeconds(1), SuspectAfter = TimeSpan.FromSeconds(1) },
+    });
 
     private IReplicaLink LinkOf(ReplicaNode node) => NewLink?.Invoke() ?? Network.Create(node.Address);
 

@@ -6,6 +6,7 @@ using Fabric.Store;
 using Fabric.Store.Copy;
 using Fabric.Store.Inspection;
 using Fabric.Store.Journal;
+using Fabric.Store.Recovery;
 
 namespace Fabric.Tests.Store;
 
@@ -82,6 +83,69 @@ internal sealed class CopyTests
         }
 
         Assert.That(replaced, Is.GreaterThan(10).And.LessThan(undisturbed.Operations));
+    }
+
+    [Test]
+    public async Task A_crash_at_any_step_of_a_repair_leaves_the_journal_damaged_until_the_copy_has_its_place([Values] bool powerLoss)
+    {
+        var prepared = await WithOldJournalAsync(); // which looks sound: what is lost was seen by one read
+        JournalDamage.Mark(prepared, Home, "lost");
+        prepared = prepared.Clone();
+        var undisturbed = prepared.Clone();
+        JournalSwitch.Commit(undisturbed, Home, await CopyAllAsync(undisturbed));
+        await ExpectNewAsync(undisturbed);
+        Assert.That(JournalDamage.Find(undisturbed, Home), Is.Null);
+        var (damaged, repaired) = (0, 0);
+        for (var step = 1; step <= undisturbed.Operations; step++)
+        {
+            var disk = prepared.Clone();
+            disk.DiesAt = step;
+            var isDecided = false;
+            try
+            {
+                JournalSwitch.Commit(disk, Home, await CopyAllAsync(disk));
+                isDecided = true;
+                await using var opened = await Opened.OpenAsync(Home, disk);
+            }
+            catch (IOException)
+            {
+                // The process died there.
+            }
+
+            Crash(disk, powerLoss, step);
+            disk.DiesAt = 3 + (step % 7); // to die once more on the way is no worse
+            await TryOpenAsync(disk);
+            Crash(disk, powerLoss, step);
+            try
+            {
+                await ExpectNewAsync(disk);
+                repaired++;
+            }
+            catch (SegmentCorruptException)
+            {
+                Assert.That(isDecided, Is.False, $"step {step}");
+                damaged++;
+            }
+        }
+
+        Assert.That((damaged, repaired), Is.EqualTo((undisturbed.Operations - repaired, repaired)));
+        Assert.That(Math.Min(damaged, repaired), Is.GreaterThan(4));
+    }
+
+    [Test]
+    public async Task A_switch_that_cannot_be_finished_is_dropped_by_a_repair()
+    {
+        var disk = await WithOldJournalAsync();
+        JournalSwitch.Commit(disk, Home, await CopyAllAsync(disk));
+        var missing = disk.ListFiles(Side).Last(name => name.StartsWith("journal-", StringComparison.Ordinal));
+        var kept = disk.ReadAll($"{Side}/{missing}");
+        disk.Delete($"{Side}/{missing}");
+        var damage = Assert.ThrowsAsync<SegmentCorruptException>(() => Opened.OpenAsync(Home, disk));
+        JournalDamage.Mark(disk, Home, damage.Message);
+        disk.WriteAll($"{Side}/{missing}", kept); // as a part of the next copy would lie there
+        Assert.ThrowsAsync<SegmentCorruptException>(() => Opened.OpenAsync(Home, disk));
+        JournalSwitch.Commit(disk, Home, await CopyAllAsync(disk));
+        await ExpectNewAsync(disk);
     }
 
     [TestCase("closed")]

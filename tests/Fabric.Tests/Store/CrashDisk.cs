@@ -98,6 +98,15 @@ internal sealed class CrashDisk : IDisk
         }
     }
 
+    /// <summary>Flips a bit of a file, whoever has it open.</summary>
+    public void Rot(string path, long offset)
+    {
+        lock (_gate)
+        {
+            _names[path].Rot(offset);
+        }
+    }
+
     public IDiskFile Open(string path, DiskFileMode mode)
     {
         OnCall?.Invoke("Open", path);
@@ -243,6 +252,12 @@ internal sealed class CrashDisk : IDisk
         public long Length => _current.Length;
 
         public byte[] ToArray() => [.. _current];
+
+        public void Rot(long offset)
+        {
+            _current[offset] ^= 0x20;
+            _durable[offset] = _current[offset];
+        }
 
         public int Read(Span<byte> buffer, long offset)
         {
