@@ -10,7 +10,7 @@ using Fabric.Tests.Store;
 namespace Fabric.Tests.Replication;
 
 /// <summary>A slave whose next position was cleaned away at its master copies the master's journal, whatever happens meanwhile.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class FullCopyTests
 {
     private string? _favourite;

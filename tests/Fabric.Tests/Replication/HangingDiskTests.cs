@@ -6,7 +6,7 @@ using Fabric.Tests.Store;
 namespace Fabric.Tests.Replication;
 
 /// <summary>A disk whose calls do not return: the replica leaves, holds nobody up, and comes back when they do.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class HangingDiskTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);

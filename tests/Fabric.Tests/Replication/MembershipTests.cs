@@ -5,7 +5,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Replication;
 
 /// <summary>The replica set changes while the broker runs (PROTOCOL.md, "Changing the set").</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class MembershipTests
 {
     private int _count;

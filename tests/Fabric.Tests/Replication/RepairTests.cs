@@ -13,7 +13,7 @@ using Fabric.Tests.Store;
 namespace Fabric.Tests.Replication;
 
 /// <summary>A replica whose journal has lost something counts for nothing until it has copied its master's.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class RepairTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);

@@ -6,7 +6,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Replication;
 
 /// <summary>What replicas do when a part fails: a disk, a link, a process that stands still, a broker that cannot open.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class ReplicaFaultTests
 {
     [Test]
