@@ -6,6 +6,8 @@ namespace Fabric.Replication;
 /// <summary>On the way to a mastership: the claim in the registry, the promises of the others, the tail of the best of them.</summary>
 public sealed partial class Replica
 {
+    private readonly Dictionary<ReplicaId, long> _asked = []; // the other slaves that were asked, and in which of their lives: the sequence of what they published; owned by the loop
+    private RegistryView _view = RegistryView.None; // owned by the loop
     private CancellationTokenSource? _adopting;
     private Task _adoption = Task.CompletedTask;
 
@@ -53,6 +55,41 @@ public sealed partial class Replica
         {
             // No answer is no promise; the core goes on with those that come, or gives up at its limit.
             _logger.LogDebug("{Container} did not answer the claim of epoch {Epoch}: {Reason}", member.Container, request.Candidate.Epoch, exception.Message);
+        }
+    }
+
+    /// <summary>
+    /// While it follows, asks each other slave, once for each time that it comes, for a promise of no epoch, which is refused: a vote that would be missing at a take-over is missed while there is time. And
+    /// a take-over need not wait for the compiler, which takes tens of milliseconds for the first question of a process, and for the first answer.
+    /// </summary>
+    private void LookForOthers()
+    {
+        if (_core.Role != ReplicaRole.Slave || _core.Master is not { } master)
+        {
+            return;
+        }
+
+        foreach (var (sequence, state) in _view.Candidates)
+        {
+            if (state.Replica != _state.Id && state.Replica != master.Replica && _log.Set.Contains(state.Replica) && _asked.GetValueOrDefault(state.Replica, -1) != sequence)
+            {
+                _asked[state.Replica] = sequence;
+                var question = _core.Question();
+                Run($"question to {state.Container}", () => AskOtherAsync(question, state, master));
+            }
+        }
+    }
+
+    private async Task AskOtherAsync(PromiseRequest question, CandidateState other, MasterAddress master)
+    {
+        try
+        {
+            await _link.PromiseAsync(other.Address, _log.Set.StoreId, question, _options.Times.StepLimit, _stopping.Token);
+        }
+        catch (ReplicaLinkException exception)
+        {
+            _logger.LogInformation(
+                "{Container} does not answer at {Address}: {Reason}. As long as that is so, its vote is missing here should {Master} die", other.Container, other.Address, exception.Message, master.Container);
         }
     }
 

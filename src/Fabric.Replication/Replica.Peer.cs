@@ -101,8 +101,11 @@ public sealed partial class Replica
         Post(now => _core.OnStoreFailed(cause.Message, now));
     }
 
-    void IFollowerEvents.OnFollowAccepted(Follower follower, MasterAddress master, Position common, bool copies) =>
-        PostFrom(follower, now => _core.OnFollowAccepted(master, common, copies, now));
+    void IFollowerEvents.OnFollowAccepted(Follower follower, MasterAddress master, Position common, bool copies) => PostFrom(follower, now =>
+    {
+        _core.OnFollowAccepted(master, common, copies, now);
+        LookForOthers();
+    });
 
     void IFollowerEvents.OnFollowEnded(Follower follower, MasterAddress master, FollowEnd end, string reason) =>
         PostFrom(follower, now => _core.OnFollowEnded(master, end, reason, now));

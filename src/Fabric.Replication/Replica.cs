@@ -207,7 +207,12 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
     private void OnView(RegistryView view)
     {
         _registryWriter.OnView(view);
-        Post(now => _core.OnRegistry(view, now));
+        Post(now =>
+        {
+            _view = view;
+            _core.OnRegistry(view, now);
+            LookForOthers();
+        });
     }
 
     private void Tick()

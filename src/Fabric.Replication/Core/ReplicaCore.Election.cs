@@ -116,6 +116,9 @@ public sealed partial class ReplicaCore
         Follow(candidate, now);
     }
 
+    /// <summary>Asks for a promise of no epoch, which everybody refuses and which changes nothing: to see whether somebody is there.</summary>
+    public PromiseRequest Question() => new(SelfAsMaster(Epoch.None), HandOver: false);
+
     /// <summary>The answer that grants, to be made when the effects before it are carried out and the journal stands still.</summary>
     public PromiseReply Grant() => new(_self, true, _promised, false, _log.Epochs);
 

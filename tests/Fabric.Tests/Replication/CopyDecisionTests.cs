@@ -97,6 +97,21 @@ internal sealed class CopyDecisionTests : IReplicaLog
     }
 
     [Test]
+    public void A_question_whether_it_is_there_is_refused_and_changes_nothing([Values] bool follows)
+    {
+        if (follows)
+        {
+            Follow(copies: false);
+        }
+
+        _core.TakeEffects();
+        var before = (_core.Role, _core.Epoch, _core.Master);
+        _core.OnPromiseRequested(_core.Question(), 1, TimeSpan.FromSeconds(1));
+        Assert.That(_core.TakeEffects().Single(), Is.InstanceOf<ReplicaEffect.RefusePromise>());
+        Assert.That((_core.Role, _core.Epoch, _core.Master), Is.EqualTo(before));
+    }
+
+    [Test]
     public void While_its_master_is_heard_a_copying_slave_refuses_claims()
     {
         Follow(copies: true);

@@ -19,6 +19,9 @@ internal sealed class MemoryNetwork
     /// <summary>Sees each frame of a copy before its receiver; may change it, and may throw.</summary>
     public Func<CopyFrame, CopyFrame> OnCopyFrame { get; set; } = static frame => frame;
 
+    /// <summary>Sees who asks whom for a promise.</summary>
+    public Action<string, string, PromiseRequest> OnPromise { get; set; } = static (_, _, _) => { };
+
     public IReplicaLink Create(string address) => new MemoryLink(this, address);
 
     public void Cut(string address)
@@ -117,6 +120,7 @@ internal sealed class MemoryNetwork
         public async Task<PromiseReply> PromiseAsync(
             string to, Guid storeId, PromiseRequest request, TimeSpan limit, CancellationToken cancellationToken)
         {
+            network.OnPromise(address, to, request);
             var (link, peer) = network.Find(to);
             try
             {

@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Fabric.Replication.Core;
+using Fabric.Store.Journal;
 
 namespace Fabric.Tests.Replication;
 
@@ -13,6 +15,29 @@ internal sealed class ReplicaTests
         var master = await group.SettledMasterAsync();
         Assert.That(group.Others(master).Select(node => node.Replica.Status.Role), Is.All.EqualTo(ReplicaRole.Slave));
         Assert.That(group.Others(master).Select(node => node.Replica.Status.Master), Is.All.EqualTo(master.Container));
+    }
+
+    [Test]
+    public async Task Slaves_find_out_whether_they_reach_each_other_while_they_follow()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var questions = new ConcurrentQueue<(string From, string To)>();
+        group.Network.OnPromise = (from, to, request) =>
+        {
+            if (request.Candidate.Epoch == Epoch.None)
+            {
+                questions.Enqueue((from, to));
+            }
+        };
+        var master = await group.SettledMasterAsync();
+        var (one, other) = (group.Others(master).First(), group.Others(master).Last());
+        await group.CrashAsync(other);
+        await group.EventuallyAsync(() => group.Nodes.Count == 2, "one is away");
+        questions.Clear();
+        var back = await group.StartAsync(other.Container);
+        await group.EventuallyAsync(() => questions.Contains((back.Address, one.Address)) && questions.Contains((one.Address, back.Address)), "both ask");
+        Assert.That(await group.SettledMasterAsync(), Is.SameAs(master));
+        Assert.That(questions, Has.Count.EqualTo(2), "once each");
     }
 
     [Test]
