@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Text;
 using Fabric.Store;
 
@@ -11,8 +12,9 @@ namespace Fabric.Broker.Index;
 /// </summary>
 internal sealed partial class BrokerIndex
 {
-    private const uint CheckpointMagic = 0x33434246; // "FBC3"
-    private const uint MagicWithoutRelocations = 0x32434246; // "FBC2", which is still read
+    private const uint CheckpointMagic = 0x34434246; // "FBC4"
+    private const uint MagicWithoutBlocks = 0x33434246; // "FBC3", which is still read
+    private const uint MagicWithoutRelocations = 0x32434246; // "FBC2", likewise
     private const uint MagicWithoutHorizons = 0x31434246; // "FBC1", likewise
 
     public void Save(IBufferWriter<byte> output)
@@ -56,7 +58,7 @@ internal sealed partial class BrokerIndex
 
         var reader = new CheckpointReader(input);
         var magic = reader.Fixed();
-        if (magic is not (CheckpointMagic or MagicWithoutRelocations or MagicWithoutHorizons))
+        if (magic is not (CheckpointMagic or MagicWithoutBlocks or MagicWithoutRelocations or MagicWithoutHorizons))
         {
             throw new StoreException("this is no checkpoint of a broker that this version reads");
         }
@@ -64,7 +66,7 @@ internal sealed partial class BrokerIndex
         NextQueueId = reader.Count();
         for (var queues = reader.Count(); queues > 0; queues--)
         {
-            LoadQueue(ref reader, hasHorizon: magic != MagicWithoutHorizons, hasRelocations: magic == CheckpointMagic);
+            LoadQueue(ref reader, magic);
         }
 
         for (var producers = reader.Count(); producers > 0; producers--)
@@ -89,22 +91,14 @@ internal sealed partial class BrokerIndex
         writer.Number(queue.Id);
         writer.Bytes(Encoding.UTF8.GetBytes(queue.Name));
         writer.Number(queue.DeliveryHorizon);
-        writer.Number(queue.Entries.Count);
-        EntryChunk? chunk = null;
-        var slot = 0;
-        for (long last = 0; queue.Entries.TryNext(ref chunk, ref slot); slot++)
+        foreach (var chunk in queue.Entries.Chunks)
         {
-            ref var entry = ref chunk!.Entries[slot];
-            writer.Number(entry.Position - last);
-            writer.Number(entry.Expiration);
-            writer.Number(entry.AcceptedAt);
-            writer.Number(entry.PayloadBytes);
-            writer.Number(entry.EnvelopeBytes);
-            writer.Number(entry.Encoding);
-            writer.Fixed(entry.Origin);
-            last = entry.Position;
+            writer.Number(chunk.Capacity);
+            writer.Bytes(MemoryMarshal.AsBytes<ulong>(chunk.Removed));
+            writer.Bytes(chunk.ToBlock().Bytes);
         }
 
+        writer.Number(0);
         SaveRelocations(ref writer, queue);
     }
 
@@ -121,7 +115,7 @@ internal sealed partial class BrokerIndex
                 continue;
             }
 
-            var position = chunk.Entries[slot].Position;
+            var position = chunk.PositionOf(slot);
             var ahead = chunk.BodyOf(slot) - position;
             if (ahead > 0)
             {
@@ -134,13 +128,48 @@ internal sealed partial class BrokerIndex
         writer.Number(0);
     }
 
-    private void LoadQueue(ref CheckpointReader reader, bool hasHorizon, bool hasRelocations)
+    private void LoadQueue(ref CheckpointReader reader, uint magic)
     {
         var id = reader.Count();
         var queue = new QueueIndex(id, Encoding.UTF8.GetString(reader.Bytes()), _arrays);
         _queues.Add(id, queue);
         _queuesByName.Add(queue.Name, queue);
-        queue.DeliveryHorizon = hasHorizon ? reader.Number() : 0;
+        queue.DeliveryHorizon = magic != MagicWithoutHorizons ? reader.Number() : 0;
+        if (magic == CheckpointMagic)
+        {
+            LoadBlocks(ref reader, queue);
+        }
+        else
+        {
+            LoadEntries(ref reader, queue);
+        }
+
+        if (magic is CheckpointMagic or MagicWithoutBlocks)
+        {
+            LoadRelocations(ref reader, queue);
+        }
+    }
+
+    private void LoadBlocks(ref CheckpointReader reader, QueueIndex queue)
+    {
+        long end = 0;
+        while (reader.Count() is var capacity && capacity != 0)
+        {
+            var removed = MemoryMarshal.Cast<byte, ulong>(reader.Bytes()).ToArray();
+            var block = EntryBlock.Read(reader.Bytes());
+            if (!EntryArrays.IsSize(capacity) || block.Count > capacity || block.PositionAt(0) <= end
+                || (removed.Length > 0 && removed.Length != EntryChunk.RemovedWords(capacity)))
+            {
+                throw new StoreException($"a checkpoint of the broker has a block that does not fit, of messages from {block.PositionAt(0)} on");
+            }
+
+            queue.Entries.Append(new EntryChunk(_arrays, block, capacity, removed.Length > 0 ? removed : null));
+            end = block.PositionAt(block.Count - 1);
+        }
+    }
+
+    private static void LoadEntries(ref CheckpointReader reader, QueueIndex queue)
+    {
         long position = 0;
         for (var entries = reader.Number(); entries > 0; entries--)
         {
@@ -155,11 +184,6 @@ internal sealed partial class BrokerIndex
                 Encoding = (byte)reader.Count(),
                 Origin = reader.FixedLong(),
             });
-        }
-
-        if (hasRelocations)
-        {
-            LoadRelocations(ref reader, queue);
         }
     }
 

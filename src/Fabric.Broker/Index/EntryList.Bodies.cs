@@ -47,10 +47,14 @@ internal sealed partial class EntryList
 
             for (var slot = 0; slot < chunk.Count && chunk.OldestBody < end; slot++)
             {
-                ref var entry = ref chunk.Entries[slot];
                 var body = chunk.BodyOf(slot);
-                if (!entry.Removed && body < end
-                    && !batch.TryAdd(new MovableMessage(queueId, entry.Position, body, entry.EnvelopeBytes, entry.PayloadBytes)))
+                if (chunk.IsRemoved(slot) || body >= end)
+                {
+                    continue;
+                }
+
+                ref var entry = ref chunk.Entries[slot];
+                if (!batch.TryAdd(new MovableMessage(queueId, entry.Position, body, entry.EnvelopeBytes, entry.PayloadBytes)))
                 {
                     return;
                 }

@@ -135,8 +135,7 @@ internal sealed partial class LiveBroker
             ref var entry = ref place.Chunk.Entries[place.Slot];
             if (!entry.Locked && entry.Expiration > 0 && entry.Expiration < now && entry.Position < Confirmed)
             {
-                place.Chunk.Touched = true;
-                entry.Locked = true;
+                place.Chunk.Touch(place.Slot).Locked = true;
                 queue.InFlight++;
                 GiveUpExpired(queue, new EntryRef(place.Chunk, place.Slot));
             }

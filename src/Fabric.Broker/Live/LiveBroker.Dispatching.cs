@@ -117,8 +117,7 @@ internal sealed partial class LiveBroker
             }
             else
             {
-                ref var entry = ref place.Chunk!.Entries[place.Slot];
-                place.Chunk.Touched = true;
+                ref var entry = ref place.Chunk!.Touch(place.Slot);
                 entry.Locked = true;
                 queue.InFlight++;
                 if (IsExpired(entry.Expiration, ref now))

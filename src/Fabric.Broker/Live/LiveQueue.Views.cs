@@ -60,7 +60,7 @@ internal sealed partial class LiveQueue
             }
 
             var (chunk, slot) = (view.Cursor.Chunk, view.Cursor.Slot);
-            furthest = Math.Max(furthest, Index!.Entries.TryNext(ref chunk, ref slot) ? chunk!.Entries[slot].Position : end);
+            furthest = Math.Max(furthest, Index!.Entries.TryNext(ref chunk, ref slot) ? chunk!.PositionOf(slot) : end);
         }
 
         return furthest;

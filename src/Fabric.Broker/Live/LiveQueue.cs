@@ -168,7 +168,7 @@ internal sealed partial class LiveQueue(LiveBroker broker, DestinationName name,
             return;
         }
 
-        ref var entry = ref item.Chunk!.Entries[item.Slot];
+        ref var entry = ref item.Chunk!.Touch(item.Slot);
         entry.Locked = false;
         entry.Redeliveries = Count(entry.Redeliveries, deliveries);
         GoBack(item.Chunk, item.Slot, entry.Position);
