@@ -36,6 +36,9 @@ public sealed class StoreUnavailableException : StoreException
     {
     }
 
+    /// <summary>Refuses what a disk has room for and should keep for something else.</summary>
+    internal static IOException NoRoom(string message) => new(message, OperatingSystem.IsWindows() ? WindowsDiskFull : PosixNoSpace);
+
     /// <summary>Whether a disk refused because there is no space left, or no quota.</summary>
     public static bool IsDiskFull(Exception exception) => exception is IOException
         && exception.HResult is PosixNoSpace or PosixQuota or WindowsDiskFull or WindowsHandleDiskFull;

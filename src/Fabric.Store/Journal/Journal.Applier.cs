@@ -138,6 +138,10 @@ public sealed partial class Journal
         ? Math.Max(_options.CheckpointBytes / 16, _checkpointBytes / 8)
         : Math.Max(_options.CheckpointBytes, 2 * _checkpointBytes);
 
+    /// <summary>Bytes that a checkpoint may take: the rest of the reserve is for the acknowledgements that make the next one shorter.</summary>
+    private long RoomForCheckpoint =>
+        _options.FreeBytesLow == 0 ? long.MaxValue : _runtime.Disk.FreeSpace(_options.Directory) - (_options.FreeBytesLow / 4);
+
     /// <summary>What nobody but the state machine keeps from being cleaned.</summary>
     private Position Releasable
     {
@@ -305,7 +309,7 @@ public sealed partial class Journal
         try
         {
             var head = new CheckpointHead(applied, applied, _cleaned, systemRecords);
-            var checkpoint = CheckpointFile.Write(_runtime.Disk, _options.Directory, head, _stateMachine.WriteCheckpoint);
+            var checkpoint = CheckpointFile.Write(_runtime.Disk, _options.Directory, head, RoomForCheckpoint, _stateMachine.WriteCheckpoint);
             _checkpointBytes = checkpoint.Length;
             lock (_gate)
             {
@@ -316,7 +320,7 @@ public sealed partial class Journal
         }
         catch (IOException exception) when (StoreErrors.IsDiskFull(exception))
         {
-            DiscardCheckpoint();
+            // The next one may be shorter, or find more room.
         }
     }
 }

@@ -58,7 +58,7 @@ public sealed partial class Journal
         }
         finally
         {
-            DiscardCheckpoint();
+            DiscardCheckpoint(delete: false); // the disk may have failed; the next start deletes it
         }
     }
 
@@ -108,7 +108,7 @@ public sealed partial class Journal
         }
         catch (IOException exception) when (StoreErrors.IsDiskFull(exception))
         {
-            DiscardCheckpoint();
+            DiscardCheckpoint(delete: true);
             return;
         }
 
@@ -131,7 +131,7 @@ public sealed partial class Journal
         }
     }
 
-    private void DiscardCheckpoint()
+    private void DiscardCheckpoint(bool delete)
     {
         CheckpointFile? checkpoint;
         lock (_gate)
@@ -139,7 +139,14 @@ public sealed partial class Journal
             (checkpoint, _checkpoint) = (_checkpoint, null);
         }
 
-        checkpoint?.Dispose();
+        if (delete)
+        {
+            checkpoint?.Discard();
+        }
+        else
+        {
+            checkpoint?.Dispose();
+        }
     }
 
     /// <summary>Without one the writer makes its next segment itself, and fails clearly if the disk is full then.</summary>

@@ -36,13 +36,14 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     private readonly IDisk _disk;
     private readonly string _directory;
     private readonly IDiskFile _file;
+    private readonly long _bytesMax;
     private byte[] _buffer = new byte[BufferBytes];
     private int _buffered;
     private uint _checksum = Checksum.Start;
 
-    private CheckpointFile(IDisk disk, string directory, CheckpointHead head)
+    private CheckpointFile(IDisk disk, string directory, CheckpointHead head, long bytesMax)
     {
-        (_disk, _directory, Head) = (disk, directory, head);
+        (_disk, _directory, Head, _bytesMax) = (disk, directory, head, bytesMax);
         _file = disk.Open(System.IO.Path.Combine(directory, StoreFileNames.CheckpointBeside), DiskFileMode.OpenOrCreate);
     }
 
@@ -54,9 +55,15 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     private static ReadOnlySpan<byte> Magic => "FABRICCP"u8;
 
     /// <summary>Writes head and state beside the checkpoints that are there; not synced yet.</summary>
-    public static CheckpointFile Write(IDisk disk, string directory, CheckpointHead head, Action<IBufferWriter<byte>> writeState)
+    /// <param name="disk">The disk.</param>
+    /// <param name="directory">The journal's.</param>
+    /// <param name="head">What stands in it besides the state.</param>
+    /// <param name="bytesMax">It may not be longer.</param>
+    /// <param name="writeState">Writes the state.</param>
+    /// <exception cref="IOException">It does not fit on the disk, or is longer; nothing is left of it.</exception>
+    public static CheckpointFile Write(IDisk disk, string directory, CheckpointHead head, long bytesMax, Action<IBufferWriter<byte>> writeState)
     {
-        var checkpoint = new CheckpointFile(disk, directory, head);
+        var checkpoint = new CheckpointFile(disk, directory, head, bytesMax);
         try
         {
             checkpoint._file.SetLength(0);
@@ -65,11 +72,23 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
             checkpoint.WriteChecksum();
             return checkpoint;
         }
-        catch
+        catch (Exception exception)
         {
+            if (StoreErrors.IsDiskFull(exception))
+            {
+                checkpoint.Discard();
+            }
+
             checkpoint.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Removes it before it is published: half a checkpoint takes room that others need.</summary>
+    public void Discard()
+    {
+        Dispose();
+        _disk.Delete(System.IO.Path.Combine(_directory, StoreFileNames.CheckpointBeside));
     }
 
     /// <summary>Makes it durable under its name. What lies before its position must be durable already.</summary>
@@ -167,6 +186,11 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     private void Spill()
     {
         var bytes = _buffer.AsSpan(0, _buffered);
+        if (Length + bytes.Length > _bytesMax)
+        {
+            throw StoreUnavailableException.NoRoom($"the checkpoint of {Head.Position} takes more than the {_bytesMax} bytes that it may");
+        }
+
         _checksum = Checksum.Append(_checksum, bytes);
         _file.Write(bytes, Length);
         Length += bytes.Length;

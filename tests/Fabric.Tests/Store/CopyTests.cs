@@ -480,21 +480,32 @@ internal sealed class CopyTests
 
         public static async Task<Original> CreateAsync()
         {
-            await using var opened = await Opened.OpenAsync(Home, new CrashDisk(), with: options => options with { CheckpointBytes = 256 * 1024, RetainedBytesMax = 0 });
-            opened.Numbers.Oldest = null;
+            var disk = new CrashDisk();
             var count = 0;
-            for (byte epoch = 1; epoch <= 5 || opened.Journal.First == Position.Zero; epoch++)
+            await using (var opened = await OpenAsync())
             {
-                opened.BecomeMaster(epoch);
-                await opened.AppendAppliedAsync(count, 300, 500);
-                count += 300;
-                opened.Journal.ResignMaster(null);
+                for (byte epoch = 1; epoch <= 5 || opened.Journal.First == Position.Zero; epoch++)
+                {
+                    opened.BecomeMaster(epoch);
+                    await opened.AppendAppliedAsync(count, 300, 500);
+                    count += 300;
+                    opened.Journal.ResignMaster(null);
+                }
             }
 
-            opened.BecomeMaster(100);
-            await opened.AppendAppliedAsync(count, 300, 500);
-            using var checkpoint = opened.Journal.OpenCheckpoint()!;
-            return new Original(opened.Journal, checkpoint, opened.Numbers.Applied);
+            // What follows is too little for another checkpoint, so nothing goes while it is looked at.
+            await using var reopened = await OpenAsync();
+            reopened.BecomeMaster(100);
+            await reopened.AppendAppliedAsync(count, 300, 500);
+            using var checkpoint = reopened.Journal.OpenCheckpoint()!;
+            return new Original(reopened.Journal, checkpoint, reopened.Numbers.Applied);
+
+            async Task<Opened> OpenAsync()
+            {
+                var opened = await Opened.OpenAsync(Home, disk, with: options => options with { CheckpointBytes = 256 * 1024, RetainedBytesMax = 0 });
+                opened.Numbers.Oldest = null;
+                return opened;
+            }
         }
 
         public byte[] Bytes(Position from, int count) => _records.AsSpan((int)(from - First), count).ToArray();

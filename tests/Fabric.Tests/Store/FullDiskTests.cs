@@ -31,7 +31,7 @@ internal sealed class FullDiskTests
     [Test]
     public async Task A_journal_short_of_space_makes_checkpoints_early_so_that_consumed_segments_go()
     {
-        var disk = new CrashDisk { Free = 10 };
+        var disk = new CrashDisk { Free = 400_000 };
         await using var opened = await Opened.OpenAsync(
             Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
         opened.Numbers.Oldest = null;
@@ -43,6 +43,25 @@ internal sealed class FullDiskTests
         }
 
         await Opened.UntilAsync(() => opened.Journal.First > Position.Zero, "half a checkpoint's bytes suffice");
+    }
+
+    [Test]
+    public async Task A_checkpoint_leaves_a_quarter_of_the_reserve_for_acknowledgements_and_nothing_behind_when_it_does_not_fit()
+    {
+        var disk = new CrashDisk { Free = 250_050 };
+        await using var opened = await Opened.OpenAsync(
+            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
+        opened.BecomeMaster();
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
+        {
+            await opened.AppendAppliedAsync(number, 100, 300);
+            Assert.That(disk.ListFiles(Home).Where(name => name.StartsWith("checkpoint", StringComparison.Ordinal)), Is.Empty);
+        }
+
+        disk.Free = 400_000;
+        await opened.AppendAppliedAsync(1_000_000, 1000, 300);
+        await Opened.UntilAsync(() => disk.ListFiles(Home).Any(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)), "there is room for one");
     }
 
     [Test]
