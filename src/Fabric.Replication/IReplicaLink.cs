@@ -114,7 +114,11 @@ public readonly record struct CopyFrame(CopyFrameKind Kind)
 }
 
 /// <summary>How far a slave is, in the epoch of its stream.</summary>
-public readonly record struct FollowAck(Epoch Epoch, Position Received, Position Durable);
+/// <param name="Epoch">Of the stream's master.</param>
+/// <param name="Received">What it has.</param>
+/// <param name="Durable">What it has synced.</param>
+/// <param name="IsSpaceLow">Whether its disk is nearly full (<see cref="JournalOptions.FreeBytesLow"/>).</param>
+public readonly record struct FollowAck(Epoch Epoch, Position Received, Position Durable, bool IsSpaceLow = false);
 
 /// <summary>What a frame from a master carries besides the epoch and the committed position.</summary>
 public enum FollowFrameKind

@@ -242,8 +242,8 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
         var heardMaster = _follower?.Heard ?? default;
         var stalled = _journal.PendingSince is { } since ? _runtime.Time.GetElapsedTime(since) : TimeSpan.Zero;
         return _lead is { } lead
-            ? lead.Heard(now - _options.Times.Lease, stalled, _journal.End) with { Master = heardMaster }
-            : new Heard(heardMaster, false, stalled, null, []);
+            ? lead.Heard(now - _options.Times.Lease, stalled, _journal.Space, _journal.End) with { Master = heardMaster }
+            : new Heard(heardMaster, false, stalled, false, false, null, []);
     }
 
     private async Task RunAsync()

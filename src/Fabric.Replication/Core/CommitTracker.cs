@@ -103,6 +103,15 @@ public sealed class CommitTracker
         return Recount();
     }
 
+    /// <summary>Takes in whether a slave's disk is nearly full.</summary>
+    public void OnSpace(ReplicaId slave, bool isLow)
+    {
+        if (IndexOf(slave) is >= 0 and var index)
+        {
+            _slots[index].IsSpaceLow = isLow;
+        }
+    }
+
     /// <summary>A slave has lost what it acknowledged: it counts for nothing any more. What is committed stays so.</summary>
     public void Forget(ReplicaId slave)
     {
@@ -137,15 +146,16 @@ public sealed class CommitTracker
         return count >= _set.Majority;
     }
 
-    /// <summary>The attached slave that has most, for a hand-over; null when none is attached.</summary>
-    public (ReplicaId Id, Position Durable)? BestSlave()
+    /// <summary>The attached slave to hand over to, null when none is attached: of those whose disk has room, if any, the one that has most.</summary>
+    public SuccessorSlave? BestSlave()
     {
-        (ReplicaId Id, Position Durable)? best = null;
+        SuccessorSlave? best = null;
         for (var i = 0; i < _scratch.Length; i++)
         {
-            if (i != _self && _slots[i].Attached && (best is null || _slots[i].Durable > best.Value.Durable))
+            ref readonly var slot = ref _slots[i];
+            if (i != _self && slot.Attached && (best is null || (!slot.IsSpaceLow, slot.Durable).CompareTo((best.HasRoom, best.Durable)) > 0))
             {
-                best = (_slots[i].Member.Id, _slots[i].Durable);
+                best = new SuccessorSlave(slot.Member.Id, slot.Durable, !slot.IsSpaceLow);
             }
         }
 
@@ -258,8 +268,15 @@ public sealed class CommitTracker
         public Position Durable;
         public TimeSpan LastHeard;
         public bool Attached;
+        public bool IsSpaceLow;
     }
 }
+
+/// <summary>A slave to hand over to.</summary>
+/// <param name="Id">Which one.</param>
+/// <param name="Durable">What it has acknowledged as synced.</param>
+/// <param name="HasRoom">Whether its disk is not nearly full.</param>
+public sealed record SuccessorSlave(ReplicaId Id, Position Durable, bool HasRoom);
 
 /// <summary>How far a slave is.</summary>
 /// <param name="Member">Which one.</param>

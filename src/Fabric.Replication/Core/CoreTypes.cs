@@ -187,8 +187,14 @@ public sealed record ReplicaTimes
     /// <summary>How long a resigning master waits for a slave to take over. Default 2 s.</summary>
     public TimeSpan HandOverLimit { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Pause between attempts of a master that is to be removed to hand over first. Default 30 s: each interrupts its clients.</summary>
-    public TimeSpan RemovalHandOverPause { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>Pause between attempts of a master that would go on to hand over. Default 30 s: each interrupts its clients.</summary>
+    public TimeSpan HandOverPause { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How long a master lets its producers wait for room on its disk before it hands over to a slave whose disk has some. Default 20 s: what consumers take makes room, too. With half of the reserve used
+    /// up it does not wait.
+    /// </summary>
+    public TimeSpan SpacePatience { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>How long a replica that could not open its broker leaves the claiming to others. Default 5 s.</summary>
     public TimeSpan ServeRetry { get; init; } = TimeSpan.FromSeconds(5);

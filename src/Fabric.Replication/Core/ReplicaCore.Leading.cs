@@ -10,6 +10,8 @@ public sealed partial class ReplicaCore
     private bool _majorityHeard;
     private TimeSpan? _handedOver;
     private TimeSpan? _overtaken;
+    private TimeSpan? _spaceLow; // since when
+    private TimeSpan _nextHandOver;
 
     /// <summary>A slave wants to follow.</summary>
     public void OnSlaveHello(long token, FollowHello hello, TimeSpan now)
@@ -48,6 +50,7 @@ public sealed partial class ReplicaCore
         if (Role == ReplicaRole.Starting && epoch == Epoch)
         {
             Become(ReplicaRole.Master, epoch, now);
+            _spaceLow = null;
             _effects.Add(new ReplicaEffect.Serve(epoch));
         }
     }
@@ -79,6 +82,29 @@ public sealed partial class ReplicaCore
             // Whoever claimed it had its time. The registry lets no lower epoch publish its services, so clients would not find us.
             Elect(now, $"epoch {_view.Epoch} was claimed and is not used");
         }
+        else if (Role == ReplicaRole.Master)
+        {
+            WatchSpace(now, heard);
+        }
+    }
+
+    /// <summary>Producers that wait for room on this disk need not wait when another has some.</summary>
+    private void WatchSpace(TimeSpan now, Heard heard)
+    {
+        _spaceLow = heard.IsSpaceLow ? _spaceLow ?? now : null;
+        if ((heard.IsSpaceExhausted || now - _spaceLow > _times.SpacePatience) && heard.BestSlave is { HasRoom: true } && now >= _nextHandOver)
+        {
+            Resign("the disk is nearly full, and a slave's is not", now);
+        }
+    }
+
+    /// <summary>Stops serving in order to hand over.</summary>
+    private void Resign(string reason, TimeSpan now)
+    {
+        _nextHandOver = now + _times.HandOverPause;
+        Become(ReplicaRole.Resigning, Epoch, now);
+        _handedOver = null;
+        _effects.Add(new ReplicaEffect.StopServing(reason, HandsOver: true));
     }
 
     /// <summary>

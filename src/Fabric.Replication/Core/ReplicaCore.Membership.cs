@@ -5,7 +5,6 @@ public sealed partial class ReplicaCore
 {
     private ReplicaMember? _learner;
     private TimeSpan _nextShow;
-    private TimeSpan _nextHandOver;
     private string? _changeProblem; // the last one that people were told of
 
     private bool TakeLearner(FollowHello hello)
@@ -78,11 +77,7 @@ public sealed partial class ReplicaCore
         {
             if (heard.BestSlave is not null && now >= _nextHandOver)
             {
-                // It would have to count for a set that it is not in. The next master removes it.
-                _nextHandOver = now + _times.RemovalHandOverPause;
-                Become(ReplicaRole.Resigning, Epoch, now);
-                _handedOver = null;
-                _effects.Add(new ReplicaEffect.StopServing("it is to be removed from the replica set", HandsOver: true));
+                Resign("it is to be removed from the replica set", now); // it would have to count for a set that it is not in; the next master removes it
             }
         }
         else

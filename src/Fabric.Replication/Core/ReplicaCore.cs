@@ -146,10 +146,8 @@ public sealed partial class ReplicaCore
                 _isStopping = true;
                 break;
             case ReplicaRole.Master:
-                Become(ReplicaRole.Resigning, Epoch, now);
                 _isStopping = true;
-                _handedOver = null;
-                _effects.Add(new ReplicaEffect.StopServing("stopping", HandsOver: true));
+                Resign("stopping", now);
                 break;
             default:
                 LeaveRole(now, "stopping");
@@ -237,7 +235,9 @@ public sealed record ReplicaIdentity(ReplicaId Id, string Container, string Addr
 /// <param name="Master">When the master was last heard, if it follows one.</param>
 /// <param name="MajorityHeard">Whether a majority was heard within the lease, if it leads.</param>
 /// <param name="DiskStalled">Since when writes are pending without progress; zero when none are.</param>
-/// <param name="BestSlave">The attached slave that has most, if it leads.</param>
+/// <param name="IsSpaceLow">Whether its disk is nearly full, so that producers wait.</param>
+/// <param name="IsSpaceExhausted">Whether half of what is kept for acknowledgements is used up, too.</param>
+/// <param name="BestSlave">The attached slave to hand over to, if it leads.</param>
 /// <param name="InSync">Those that follow and lack little, learners included, if it leads.</param>
 public readonly record struct Heard(
-    TimeSpan Master, bool MajorityHeard, TimeSpan DiskStalled, (ReplicaId Id, Position Durable)? BestSlave, IReadOnlyList<ReplicaId> InSync);
+    TimeSpan Master, bool MajorityHeard, TimeSpan DiskStalled, bool IsSpaceLow, bool IsSpaceExhausted, SuccessorSlave? BestSlave, IReadOnlyList<ReplicaId> InSync);

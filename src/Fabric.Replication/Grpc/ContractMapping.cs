@@ -122,10 +122,11 @@ internal static class ContractMapping
         Epoch = ack.Epoch.Value,
         Received = ack.Received.Value,
         Durable = ack.Durable.Value,
+        SpaceLow = ack.IsSpaceLow,
     };
 
     public static FollowAck ToCore(this Wire.FollowAck ack) =>
-        new(new Epoch(ack.Epoch), new Position(ack.Received), new Position(ack.Durable));
+        new(new Epoch(ack.Epoch), new Position(ack.Received), new Position(ack.Durable), ack.SpaceLow);
 
     public static Wire.FetchRequest ToWire(this FetchRequest request) => new()
     {

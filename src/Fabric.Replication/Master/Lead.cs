@@ -116,6 +116,7 @@ internal sealed class Lead : IDisposable
                 _holds.Remove(slave); // it takes the stream, which holds what it needs
             }
 
+            _tracker.OnSpace(slave, ack.IsSpaceLow);
             return _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, now) ? _tracker.Committed : null;
         }
     }
@@ -240,12 +241,12 @@ internal sealed class Lead : IDisposable
         }
     }
 
-    public Heard Heard(TimeSpan leaseStart, TimeSpan diskStalled, Position end)
+    public Heard Heard(TimeSpan leaseStart, TimeSpan diskStalled, JournalSpace space, Position end)
     {
         lock (_gate)
         {
             var inSync = _tracker.Slaves().Where(slave => slave.IsInSync(end)).Select(slave => slave.Member.Id).ToArray();
-            return new Heard(default, _tracker.MajorityHeardSince(leaseStart), diskStalled, _tracker.BestSlave(), inSync);
+            return new Heard(default, _tracker.MajorityHeardSince(leaseStart), diskStalled, space.IsLow, space.IsExhausted, _tracker.BestSlave(), inSync);
         }
     }
 

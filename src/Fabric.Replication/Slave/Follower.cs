@@ -204,7 +204,7 @@ internal sealed class Follower : IDisposable
 
             while (!_stop.IsCancellationRequested)
             {
-                await stream.AcknowledgeAsync(new FollowAck(epoch, _journal.End, _journal.Durable), _stop.Token);
+                await stream.AcknowledgeAsync(new FollowAck(epoch, _journal.End, _journal.Durable, _journal.IsSpaceLow), _stop.Token);
                 await _acknowledge.WaitAsync();
             }
         }

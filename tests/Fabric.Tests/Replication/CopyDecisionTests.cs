@@ -153,7 +153,7 @@ internal sealed class CopyDecisionTests : IReplicaLog
     }
 
     private void Tick(double seconds) =>
-        _core.OnTick(TimeSpan.FromSeconds(seconds), new Heard(TimeSpan.FromSeconds(seconds), false, TimeSpan.Zero, null, []));
+        _core.OnTick(TimeSpan.FromSeconds(seconds), new Heard(TimeSpan.FromSeconds(seconds), false, TimeSpan.Zero, false, false, null, []));
 
     private List<string> Kinds() => [.. _core.TakeEffects().Select(effect => effect.GetType().Name)];
 }

@@ -9,6 +9,10 @@ namespace Fabric.Tests.Replication;
 [TestFixture, Parallelizable]
 internal sealed class ReplicaFaultTests
 {
+    private const long Plenty = 1L << 40;
+    private const long Low = 100L << 20; // of a reserve of 128 MiB
+    private const long Exhausted = 50L << 20;
+
     [Test]
     public async Task A_master_whose_disk_fails_gives_way_and_nothing_is_lost()
     {
@@ -46,6 +50,29 @@ internal sealed class ReplicaFaultTests
 
         await group.EventuallyAsync(() => group.Nodes.Count(node => node.Applied.Count == 99) >= 2, "two of three go on");
         Assert.That(master.IsServing, Is.True);
+    }
+
+    [Test]
+    public async Task A_master_short_of_space_hands_over_to_a_slave_that_has_some()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var epoch = master.Replica.Status.Epoch;
+        var (poor, rich) = (group.Others(master).First(), group.Others(master).Last());
+        poor.Disk.Free = Low;
+        rich.Disk.Free = Low;
+        await group.EventuallyAsync(() => group.Others(master).All(slave => slave.Replica.Journal.Space.IsLow), "the slaves notice");
+        master.Append(1);
+        await group.AgreedAsync(1); // acknowledged, and with it that space is low
+        master.Disk.Free = Exhausted;
+        await Task.Delay(TimeSpan.FromSeconds(3)); // an acknowledgement, the look at the space and a tick come every second at least
+        Assert.That((master.IsServing, master.Replica.Status.Epoch), Is.EqualTo((true, epoch)), "nobody has room");
+
+        rich.Disk.Free = Plenty;
+        await group.EventuallyAsync(() => rich.IsServing, "the one with room serves");
+        rich.Append(2);
+        await group.AgreedAsync(2);
+        Assert.That(master.Replica.Status.Role, Is.EqualTo(ReplicaRole.Slave), "it goes on as a slave");
     }
 
     [Test]
