@@ -153,6 +153,12 @@ internal sealed class FailoverTests
         }
 
         await _fabric.UpAsync();
+        var served = await _fabric.ShownClusterAsync();
+        using (var client = new System.Net.Sockets.TcpClient())
+        {
+            await client.ConnectAsync("127.0.0.1", new Uri(served.Services.Single()).Port); // up does not take the dead for a broker
+        }
+
         await _fabric.HealthyAsync(Healing);
         await traffic.ProgressAsync(Healing);
         await traffic.VerifyAsync();

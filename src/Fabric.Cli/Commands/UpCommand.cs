@@ -19,6 +19,7 @@ internal static class UpCommand
     private const int ReplicasMax = 9;
     private const int PortOffsetMax = 3800;
     private static readonly TimeSpan ContainerLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(1);
 
     private static readonly Option<int?> Replicas = new("--replicas") { Description = "How many replicas, 1 to 9. Default: 3.", HelpName = "N" };
     private static readonly Option<int?> PortOffset = new("--port-offset")
@@ -130,7 +131,7 @@ internal static class UpCommand
         {
             if (known.TryGetValue(name, out var container))
             {
-                if (!container.IsAlive || container.Wish != ContainerWishState.Running)
+                if (!container.IsAlive || !fabric.IsContainerRunning(name) || container.Wish != ContainerWishState.Running)
                 {
                     invocation.Error.WriteLine($"starting {name}");
                     await directory.WishAsync(name, DevelopmentFabric.RootName, ContainerWishState.Running, invocation.CancellationToken)
@@ -174,7 +175,7 @@ internal static class UpCommand
         var isInSync = await Waiting.UntilAsync(invocation.Context.Runtime, limit, async () =>
         {
             last = await FindBrokerAsync(registry, invocation.CancellationToken).ConfigureAwait(false);
-            return last is not null && IsComplete(last, fabric.Settings.Replicas);
+            return last is not null && IsComplete(last, fabric.Settings.Replicas) && await AnswersAsync(invocation, last).ConfigureAwait(false);
         }, invocation.CancellationToken).ConfigureAwait(false);
         if (!isInSync)
         {
@@ -186,6 +187,28 @@ internal static class UpCommand
         }
 
         static string Names(IEnumerable<string> names) => string.Join(", ", names) is { Length: > 0 } text ? text : "none";
+    }
+
+    /// <summary>Whether somebody listens where the registry says that the master does: it names one that was killed until its session ends.</summary>
+    private static async Task<bool> AnswersAsync(Invocation invocation, ClusterBroker broker)
+    {
+        if (broker.Services.FirstOrDefault() is not { } service)
+        {
+            return false;
+        }
+
+        using var limit = new CancellationTokenSource(AnswerLimit, invocation.Context.Runtime.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, invocation.CancellationToken);
+        try
+        {
+            var address = new Uri(service);
+            await using var connection = await invocation.Context.Runtime.Network.ConnectAsync(address.Host, address.Port, null, either.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException || (exception is OperationCanceledException && !invocation.CancellationToken.IsCancellationRequested))
+        {
+            return false;
+        }
     }
 
     private static bool IsComplete(ClusterBroker broker, int replicas) =>

@@ -57,6 +57,9 @@ internal sealed class DevelopmentFabric
     /// <summary>Whether the root's process runs.</summary>
     public bool IsRootRunning => IsRunning(Directory);
 
+    /// <summary>Whether a container's process runs, whatever the registry still says.</summary>
+    public bool IsContainerRunning(string container) => IsRunning(DirectoryOfContainer(container));
+
     /// <summary>Processes of this fabric that run: the root's and the containers'.</summary>
     public IReadOnlyList<ProcessIdentity> Running()
     {
