@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using System.Text;
 using Fabric.Runtime;
 using Fabric.Store;
@@ -21,10 +20,10 @@ internal sealed class CopyTests
     private static readonly Guid StoreId = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff");
     private static readonly byte[] Promises = Encoding.ASCII.GetBytes("what replication keeps");
 
-    private Original _original = null!;
+    private CopiedJournal _original = null!;
 
     [OneTimeSetUp]
-    public async Task MakeOriginalAsync() => _original = await Original.CreateAsync();
+    public async Task MakeOriginalAsync() => _original = await CopiedJournal.CreateAsync();
 
     [Test]
     public async Task A_copy_takes_the_place_of_the_journal_with_all_its_records()
@@ -62,23 +61,7 @@ internal sealed class CopyTests
         for (var step = 1; step <= undisturbed.Operations; step++)
         {
             var disk = prepared.Clone();
-            disk.DiesAt = step;
-            var isDecided = false;
-            try
-            {
-                JournalSwitch.Commit(disk, Home, copy);
-                isDecided = true;
-                await using var opened = await Opened.OpenAsync(Home, disk);
-            }
-            catch (IOException)
-            {
-                // The process died there.
-            }
-
-            Crash(disk, powerLoss, step);
-            disk.DiesAt = 3 + (step % 7); // to die once more on the way is no worse
-            await TryOpenAsync(disk);
-            Crash(disk, powerLoss, step);
+            var isDecided = await DieSwitchingAsync(disk, () => Task.FromResult(copy), powerLoss, step);
             replaced += await ExpectOneOfBothAsync(disk, mustBeNew: isDecided) ? 1 : 0;
         }
 
@@ -99,23 +82,7 @@ internal sealed class CopyTests
         for (var step = 1; step <= undisturbed.Operations; step++)
         {
             var disk = prepared.Clone();
-            disk.DiesAt = step;
-            var isDecided = false;
-            try
-            {
-                JournalSwitch.Commit(disk, Home, await CopyAllAsync(disk));
-                isDecided = true;
-                await using var opened = await Opened.OpenAsync(Home, disk);
-            }
-            catch (IOException)
-            {
-                // The process died there.
-            }
-
-            Crash(disk, powerLoss, step);
-            disk.DiesAt = 3 + (step % 7); // to die once more on the way is no worse
-            await TryOpenAsync(disk);
-            Crash(disk, powerLoss, step);
+            var isDecided = await DieSwitchingAsync(disk, () => CopyAllAsync(disk), powerLoss, step);
             try
             {
                 await ExpectNewAsync(disk);
@@ -397,6 +364,30 @@ internal sealed class CopyTests
         }
     }
 
+    /// <summary>Dies at a step of the way from a copy to a start with it, and once more at the next start.</summary>
+    /// <returns>Whether the copy was to take the journal's place by then.</returns>
+    private static async Task<bool> DieSwitchingAsync(CrashDisk disk, Func<Task<WholeCopy>> copy, bool powerLoss, int step)
+    {
+        disk.DiesAt = step;
+        var isDecided = false;
+        try
+        {
+            JournalSwitch.Commit(disk, Home, await copy());
+            isDecided = true;
+            await using var opened = await Opened.OpenAsync(Home, disk);
+        }
+        catch (IOException)
+        {
+            // The process died there.
+        }
+
+        Crash(disk, powerLoss, step);
+        disk.DiesAt = 3 + (step % 7); // to die once more on the way is no worse
+        await TryOpenAsync(disk);
+        Crash(disk, powerLoss, step);
+        return isDecided;
+    }
+
     private async Task<bool> ExpectOneOfBothAsync(CrashDisk disk, bool mustBeNew)
     {
         await using var opened = await Opened.OpenAsync(Home, disk);
@@ -442,95 +433,6 @@ internal sealed class CopyTests
         if (promises)
         {
             Assert.That(disk.ReadAll($"{Home}/replica.state"), Is.EqualTo(Promises));
-        }
-    }
-
-    /// <summary>What a master has: a journal whose start was cleaned away, with several epochs.</summary>
-    private sealed class Original
-    {
-        private readonly byte[] _records;
-
-        private Original(Journal journal, CheckpointReader checkpoint, IReadOnlyList<int> numbers)
-        {
-            (First, End, Checkpoint, Numbers) = (journal.First, journal.End, checkpoint.Position, numbers);
-            Epochs = [.. journal.SystemRecords.Select(record => record.Position)];
-            CheckpointBytes = new byte[checkpoint.Bytes];
-            checkpoint.Read(CheckpointBytes, 0);
-            _records = new byte[End - First];
-            for (var at = 0; at < _records.Length;)
-            {
-                at += journal.CopyRecords(First + at, _records.AsSpan(at));
-            }
-        }
-
-        public Position First { get; }
-
-        public Position End { get; }
-
-        public Position Checkpoint { get; }
-
-        public byte[] CheckpointBytes { get; }
-
-        /// <summary>What lies before it no replica needs (FORMAT.md, "Checkpoint").</summary>
-        public Position Cleaned => new(BinaryPrimitives.ReadInt64LittleEndian(CheckpointBytes.AsSpan(32)));
-
-        public IReadOnlyList<int> Numbers { get; }
-
-        public IReadOnlyList<Position> Epochs { get; }
-
-        public static async Task<Original> CreateAsync()
-        {
-            var disk = new CrashDisk();
-            var count = 0;
-            await using (var opened = await OpenAsync())
-            {
-                for (byte epoch = 1; epoch <= 5 || opened.Journal.First == Position.Zero; epoch++)
-                {
-                    opened.BecomeMaster(epoch);
-                    await opened.AppendAppliedAsync(count, 300, 500);
-                    count += 300;
-                    opened.Journal.ResignMaster(null);
-                }
-            }
-
-            // What follows is too little for another checkpoint, so nothing goes while it is looked at.
-            await using var reopened = await OpenAsync();
-            reopened.BecomeMaster(100);
-            await reopened.AppendAppliedAsync(count, 300, 500);
-            using var checkpoint = reopened.Journal.OpenCheckpoint()!;
-            return new Original(reopened.Journal, checkpoint, reopened.Numbers.Applied);
-
-            async Task<Opened> OpenAsync()
-            {
-                var opened = await Opened.OpenAsync(Home, disk, with: options => options with { CheckpointBytes = 256 * 1024, RetainedBytesMax = 0 });
-                opened.Numbers.Oldest = null;
-                return opened;
-            }
-        }
-
-        public byte[] Bytes(Position from, int count) => _records.AsSpan((int)(from - First), count).ToArray();
-
-        public async Task SendCheckpointAsync(JournalCopy copy)
-        {
-            await copy.BeginAsync(First, Checkpoint, CheckpointBytes.Length);
-            foreach (var piece in CheckpointBytes.Chunk(1000))
-            {
-                await copy.AppendCheckpointAsync(new ReadOnlySequence<byte>(piece));
-            }
-        }
-
-        /// <returns>Where what is durable ends.</returns>
-        public async Task<Position> SendRecordsAsync(JournalCopy copy, Position from, Position to, int chunkBytes = 10_000)
-        {
-            while (from < to)
-            {
-                var count = (int)Math.Min(chunkBytes, to - from);
-                await copy.AppendRecordsAsync(from, new ReadOnlySequence<byte>(Bytes(from, count)), CancellationToken.None);
-                from += count;
-            }
-
-            copy.DropPartialRecord();
-            return copy.End;
         }
     }
 }
