@@ -52,10 +52,11 @@ internal sealed class ReplicaFaultTests
         Assert.That(master.IsServing, Is.True);
     }
 
-    [Test]
-    public async Task A_master_short_of_space_hands_over_to_a_slave_that_has_some()
+    [TestCase(Exhausted, 20)]
+    [TestCase(Low, 1)]
+    public async Task A_master_short_of_space_hands_over_to_a_slave_that_has_some(long free, int patience)
     {
-        await using var group = await ReplicaGroup.StartAsync();
+        await using var group = await ReplicaGroup.StartAsync(options => options with { Times = options.Times with { SpacePatience = TimeSpan.FromSeconds(patience) } });
         var master = await group.SettledMasterAsync();
         var epoch = master.Replica.Status.Epoch;
         var (poor, rich) = (group.Others(master).First(), group.Others(master).Last());
@@ -64,7 +65,7 @@ internal sealed class ReplicaFaultTests
         await group.EventuallyAsync(() => group.Others(master).All(slave => slave.Replica.Journal.Space.IsLow), "the slaves notice");
         master.Append(1);
         await group.AgreedAsync(1); // acknowledged, and with it that space is low
-        master.Disk.Free = Exhausted;
+        master.Disk.Free = free;
         await Task.Delay(TimeSpan.FromSeconds(3)); // an acknowledgement, the look at the space and a tick come every second at least
         Assert.That((master.IsServing, master.Replica.Status.Epoch), Is.EqualTo((true, epoch)), "nobody has room");
 
