@@ -24,6 +24,9 @@ internal sealed class BackupSegments(IDisk disk, string directory) : IJournalVis
     /// <summary>Names of the finished files.</summary>
     public IReadOnlyList<string> Names => _names;
 
+    /// <summary>Up to where it has all records; null before the first segment.</summary>
+    public Position? End => _at;
+
     public void OnSegment(SegmentInfo segment)
     {
         Finish(isLast: false);

@@ -117,13 +117,13 @@ public sealed class JournalBackup(FabricRuntime runtime)
         using var segments = new BackupSegments(Disk, destination);
         var copied = await inspector.RunAsync(Position.Zero, overview.Committed, segments, cancellationToken);
         ThrowIfDamaged(copied);
-        segments.Finish(isLast: true);
-        names.AddRange(segments.Names);
-        if (copied.End != overview.Committed || copied.First > overview.Cleaned)
+        if (segments.End != overview.Committed || copied.First > overview.Cleaned)
         {
-            throw new BackupOverrunException();
+            throw new BackupOverrunException(); // what was to be read next was cleaned: the inspection goes on with the oldest that is left, the copy cannot
         }
 
+        segments.Finish(isLast: true);
+        names.AddRange(segments.Names);
         var files = names.Select(name => BackupFiles.Read(Disk, Path.Combine(destination, name), copy: null)).ToArray();
         var manifest = new BackupManifest(
             NewGuid(), runtime.Time.GetUtcNow(), copied.First, copied.End, copied.LastEpoch, copied.Records, files);

@@ -51,6 +51,52 @@ internal sealed class BackupTests
     }
 
     [Test]
+    public async Task A_journal_that_is_cleaned_up_to_where_the_backup_is_to_end_is_copied_again()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { CheckpointBytes = 64 * 1024, RetainedBytesMax = 0 });
+        opened.Numbers.Oldest = Position.Zero;
+        opened.BecomeMaster();
+        for (var number = 0; number < 300; number += 10)
+        {
+            await opened.AppendAppliedAsync(number, 10, 500);
+        }
+
+        var end = opened.Journal.End;
+        await Opened.UntilAsync(() => Committed(disk) == end, "the newest mark says that all is committed");
+        var second = disk.ListFiles(Home).Where(name => name.StartsWith("journal-", StringComparison.Ordinal)).ElementAt(1);
+        var opens = 0;
+        disk.OnCall = (call, path) =>
+        {
+            if (call == "Open" && path == $"{Home}/{second}" && ++opens == 3) // its header was looked at twice; now it is to be copied
+            {
+                CleanUpTo(opened, end).GetAwaiter().GetResult();
+            }
+        };
+        var manifest = await Backups(disk).CreateAsync(Home, Backup);
+        Assert.That(opens, Is.AtLeast(3));
+        Assert.That(manifest.End, Is.GreaterThan(end));
+    }
+
+    /// <summary>Has the journal go on in a new segment, and what lies before that cleaned away.</summary>
+    private static async Task CleanUpTo(Opened opened, Position end)
+    {
+        opened.Numbers.Oldest = null;
+        opened.Append(300, 60_000); // does not fit into the last segment
+        await Opened.UntilAsync(() => opened.Journal.Applied == opened.Journal.End, "it is applied");
+        for (var number = 301; opened.Journal.First < end; number++)
+        {
+            opened.Journal.WantCheckpoint();
+            await opened.AppendAppliedAsync(number, 1, 10);
+        }
+
+        Assert.That(opened.Journal.First, Is.EqualTo(end));
+    }
+
+    private static Position Committed(CrashDisk disk) =>
+        new JournalInspector(FabricRuntime.System with { Disk = disk }, Home).RunAsync(new Position(long.MaxValue), null, null).GetAwaiter().GetResult().Committed;
+
+    [Test]
     public async Task A_backup_holds_the_bytes_of_the_original()
     {
         var disk = new CrashDisk();
