@@ -267,10 +267,14 @@ public sealed partial class Journal
         _segments.Release(previous);
         if (previous.First == first)
         {
-            Remove(_segments.RemoveAfter(first + -1)); // it is empty and too small for what comes
+            _segments.TryClose(_segments.RemoveAfter(first + -1)[0]);
+            _current = _files.Grow(previous, bytes);
+        }
+        else
+        {
+            _current = _files.Create(first, bytes);
         }
 
-        _current = _files.Create(first, bytes);
         _segments.Add(_current);
         _segments.Pin(_current);
         _directoryChanged = true;

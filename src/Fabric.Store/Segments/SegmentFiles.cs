@@ -85,6 +85,30 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
         return segment;
     }
 
+    /// <summary>
+    /// Makes room for a long batch in a segment that is empty and too small for it. It stays in its place meanwhile: a replica whose journal has no segment at all has lost it. Its header is written, not synced.
+    /// </summary>
+    /// <param name="segment">Is in no set any more.</param>
+    /// <param name="bytes">Length of the batch.</param>
+    /// <returns>The segment that takes its place, under the same name.</returns>
+    public Segment Grow(Segment segment, long bytes)
+    {
+        var file = disk.Open(segment.Path, DiskFileMode.Open);
+        try
+        {
+            FillWithZeros(file, Segment.FileBytes(segment.Capacity), Segment.FileBytes(bytes));
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+
+        var grown = new Segment(segment.Path, segment.First, bytes) { File = file };
+        WriteHeader(grown, cut: null);
+        return grown;
+    }
+
     /// <summary>Gives a segment the name that its header says.</summary>
     public void Rename(Segment segment)
     {
@@ -191,23 +215,13 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
         return file;
     }
 
-    /// <summary>Writes a file full of zeros and syncs it in slices, so that the journal's own syncs do not queue behind all of it.</summary>
     private IDiskFile CreateZeroed(string path, long length)
     {
         var file = disk.Open(path, DiskFileMode.OpenOrCreate);
         try
         {
             file.SetLength(0);
-            for (long offset = 0; offset < length; offset += ZeroBytes)
-            {
-                file.Write(Zeros.AsSpan(0, (int)Math.Min(ZeroBytes, length - offset)), offset);
-                if (offset % SyncEveryBytes == 0)
-                {
-                    file.Sync();
-                }
-            }
-
-            file.Sync();
+            FillWithZeros(file, 0, length);
             return file;
         }
         catch
@@ -215,6 +229,21 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Syncs in slices, so that the journal's own syncs do not queue behind all of it.</summary>
+    private static void FillWithZeros(IDiskFile file, long from, long to)
+    {
+        for (var offset = from; offset < to; offset += ZeroBytes)
+        {
+            file.Write(Zeros.AsSpan(0, (int)Math.Min(ZeroBytes, to - offset)), offset);
+            if ((offset - from) % SyncEveryBytes == 0)
+            {
+                file.Sync();
+            }
+        }
+
+        file.Sync();
     }
 
     private string? TakeSpare()

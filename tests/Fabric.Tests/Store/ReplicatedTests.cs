@@ -201,6 +201,39 @@ internal sealed class ReplicatedTests
         }
     }
 
+    [Test]
+    public async Task A_first_batch_that_is_longer_than_a_segment_never_leaves_a_journal_without_one()
+    {
+        var (bytes, ends) = await MakeAsync(900);
+        Assert.That(bytes, Has.Length.GreaterThan(64 * 1024));
+        for (var step = 0; step < 25; step++)
+        {
+            for (var seed = 0; seed < 4; seed++)
+            {
+                var disk = new CrashDisk();
+                var opened = await Opened.OpenAsync(Home, disk, commits: false);
+                disk.DiesAt = disk.Operations + 1 + step;
+                var isDurable = false;
+                try
+                {
+                    opened.Journal.AppendReplicated(Position.Zero, Sequence(bytes));
+                    await opened.Journal.WaitDurableAsync(opened.Journal.End);
+                    isDurable = true;
+                }
+                catch (StoreException)
+                {
+                    // It died on the way.
+                }
+
+                await opened.DisposeAsync();
+                disk.PowerLoss(new Random(seed));
+                await using var again = await Opened.OpenAsync(Home, disk, commits: false, with: options => options with { MustExist = true });
+                Assert.That(ends.Append(Position.Zero), Does.Contain(again.Journal.End), $"step {step}, seed {seed}");
+                Assert.That(again.Journal.End, isDurable ? Is.EqualTo(ends[^1]) : Is.AtMost(ends[^1]), $"step {step}, seed {seed}");
+            }
+        }
+    }
+
     private static async Task<(byte[] Bytes, Position[] Ends)> MakeAsync(int count)
     {
         await using var master = await Opened.OpenAsync(Home, new CrashDisk());
