@@ -249,7 +249,8 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
             else
             {
                 RequireSameStore(master, answer);
-                Say($"{master.Container} does not take it yet: {answer.Reason ?? $"it leads epoch {answer.Epoch}"}");
+                var remedy = answer is { Kind: FollowFrameKind.Refused, Refusal: FollowRefusal.NotMember } ? "; fabric replica-add or fabric replica-replace lets it in, with a copy" : "";
+                Say($"{master.Container} does not take it yet: {answer.Reason ?? $"it leads epoch {answer.Epoch}"}{remedy}");
             }
         }
         catch (ReplicaLinkException exception)
