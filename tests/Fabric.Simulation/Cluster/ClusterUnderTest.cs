@@ -1,5 +1,6 @@
 using Fabric.Replication.Core;
 using Fabric.Server.Node;
+using Fabric.Simulation.Ensemble;
 using Fabric.Simulation.Faults;
 using Fabric.Simulation.Kernel;
 using Fabric.Simulation.Network;
@@ -26,6 +27,12 @@ internal sealed class ClusterUnderTest
     {
         World = world;
         Registry = new SimulatedRegistry(world.Add("registry", "10.0.0.100"));
+        if (world.RandomFor("ensemble").Next(3) == 0)
+        {
+            Follower = new LaggingFollower(world.Add("follower", "10.0.0.101"), Registry);
+        }
+
+        var connectString = Follower is { } follower ? $"{follower.ConnectString},{Registry.ConnectString}" : Registry.ConnectString;
         var random = world.RandomFor("settings");
         var wires = world.Wires;
         wires.Delay = TimeSpan.FromMicroseconds(random.Next(20, 500));
@@ -50,7 +57,7 @@ internal sealed class ClusterUnderTest
             var host = world.Add($"broker{number}", $"10.0.0.{number}");
             host.ClockRate = 1 + ((random.NextDouble() - 0.5) * (random.Next(4) == 0 ? 0.1 : 0.001));
             host.WallOffset = random.Next(3) == 0 ? TimeSpan.FromMinutes(random.Next(-90, 90)) : TimeSpan.Zero;
-            var broker = new SimulatedBroker(host, Registry.ConnectString, journal, batchBytesMax);
+            var broker = new SimulatedBroker(host, connectString, journal, batchBytesMax);
             host.Disk.Syncing = path => OnSync(path, broker);
             Brokers.Add(broker);
         };
@@ -65,6 +72,9 @@ internal sealed class ClusterUnderTest
 
     public SimulatedRegistry Registry { get; }
 
+    /// <summary>Another server of the registry's ensemble, which brokers may be connected to; null where there is none.</summary>
+    public LaggingFollower? Follower { get; }
+
     public List<SimulatedBroker> Brokers { get; } = [];
 
     /// <summary>What its clients connect to.</summary>
@@ -76,6 +86,7 @@ internal sealed class ClusterUnderTest
     {
         Registry.Start();
         await Registry.LayFoundationAsync();
+        Follower?.Start();
         for (var number = 0; number < Wanted.Count; number++)
         {
             Brokers[number].Start();
@@ -353,6 +364,11 @@ internal sealed class ClusterUnderTest
     public void Heal()
     {
         IsHealed = true;
+        if (Follower is { } follower)
+        {
+            follower.IsHealed = true;
+        }
+
         World.Wires.Heal();
         EnsureRegistryRuns();
         for (var number = 0; number < Brokers.Count; number++)

@@ -8,9 +8,6 @@ namespace Fabric.Simulation.Cluster;
 /// <summary>What must hold at every step, whatever goes wrong (O5, O6, O7), in the brokers' own words and on their disks.</summary>
 internal sealed class Invariants(World world, ClusterUnderTest cluster)
 {
-    /// <summary>Of every set that there may be: of two, three or four.</summary>
-    private const int Majority = 2;
-
     /// <summary>What a broker may have taken in since it was looked at.</summary>
     private const int Unseen = 64 * 1024;
 
@@ -20,6 +17,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
     private readonly SortedDictionary<Epoch, string> _masters = [];
     private readonly SortedDictionary<Epoch, string> _claimants = [];
     private readonly Platters _platters = new(cluster.Brokers, ClusterUnderTest.JournalDirectory);
+    private readonly NamedSets _sets = new();
     private readonly Seen[] _seen = [.. cluster.Brokers.Select(_ => new Seen())];
     private readonly byte[] _buffer = new byte[64 * 1024];
     private byte[] _canon = new byte[1024 * 1024];
@@ -50,17 +48,31 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             WatchRepair(number);
             if (cluster.Brokers[number].Running is { } running)
             {
+                _sets.Learn(running.Replica.Journal);
+            }
+        }
+
+        for (var number = 0; number < cluster.Brokers.Count; number++)
+        {
+            if (cluster.Brokers[number].Running is { } running)
+            {
                 CheckOne(number, running.Replica);
                 CountRelocations(_seen[number], running.Broker.Relocations);
             }
         }
     }
 
+    /// <summary>Only a journal of which something has rotted is taken for damaged: no crash leaves one, or a few of them at once would be the end of a group that has lost nothing.</summary>
     private void WatchRepair(int number)
     {
         var (broker, seen) = (cluster.Brokers[number], _seen[number]);
         if (broker.IsRepairing)
         {
+            if (!seen.Repairing && !broker.Host.Disk.IsRotten)
+            {
+                throw new OracleException($"O8: {broker.Host.Name} repairs its journal, of which nothing has rotted: {broker.Problem}");
+            }
+
             seen.Repairing = true;
         }
         else if (seen.Repairing && broker.Running is not null)
@@ -92,9 +104,9 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
                 throw new OracleException($"O6: epoch {status.Epoch} is led by {master} and by {name}");
             }
 
-            if (master is null && _platters.CountPromises(status.Epoch) < Majority)
+            if (master is null && NamedSets.Before(StartOf(status.Epoch, replica.Journal), replica.Journal) is var set && !_platters.IsPromisedByMajority(set, status.Epoch))
             {
-                throw new OracleException($"O6: {name} leads epoch {status.Epoch}, which no majority has promised on disk");
+                throw new OracleException($"O6: {name} leads epoch {status.Epoch}, which no majority of {NamedSets.Describe(set)} has promised on disk");
             }
 
             // One that comes too late to an epoch may lack what the next has committed, and can commit nothing.
@@ -247,12 +259,12 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
                 return; // one record is larger than what is committed so far, or it is being cut
             }
 
-            Compare(name, seen.Verified, _buffer.AsSpan(0, count));
+            Compare(name, seen.Verified, _buffer.AsSpan(0, count), journal);
             seen.Verified += count;
         }
     }
 
-    private void Compare(string name, Position from, ReadOnlySpan<byte> bytes)
+    private void Compare(string name, Position from, ReadOnlySpan<byte> bytes, Journal journal)
     {
         var known = (int)Math.Clamp(_canonEnd - from.Value, 0, bytes.Length);
         if (!bytes[..known].SequenceEqual(_canon.AsSpan((int)from.Value, known)))
@@ -265,10 +277,18 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             return;
         }
 
-        if (_platters.CountHolders(from + known, bytes[known..]) < Majority)
+        var sets = _sets.Counting(from + bytes.Length, journal);
+        var isHeld = false;
+        foreach (var set in sets)
+        {
+            isHeld |= _platters.IsHeldByMajority(set, from + known, bytes[known..]);
+        }
+
+        if (!isHeld)
         {
             throw new OracleException(
-                $"O5: {name} has committed up to {from + bytes.Length}, but from {from + known} on there is on disk: {_platters.Describe(from + known, bytes[known..])}");
+                $"O5: {name} has committed up to {from + bytes.Length} with {string.Join(" or ", sets.Select(NamedSets.Describe))}, "
+                + $"but from {from + known} on there is on disk: {_platters.Describe(from + known, bytes[known..])}");
         }
 
         while (_canon.Length < from.Value + bytes.Length)

@@ -75,7 +75,8 @@ internal sealed class Operator(ClusterUnderTest cluster)
             }
 
             // A session of the lost disk's process may still live; what counts is which disk the container has.
-            if ((newcomer is not null || members.Count > 1) && cluster.LostOn(container) is var lost && members.Find(member => lost.Contains(member.Replica)) is { } gone)
+            var waits = newcomer is not null || cluster.Brokers.Exists(broker => broker.Host.Name == container && broker.AwaitsAdmission);
+            if ((waits || members.Count > 1) && cluster.LostOn(container) is var lost && members.Find(member => lost.Contains(member.Replica)) is { } gone)
             {
                 return (container, gone.Replica);
             }

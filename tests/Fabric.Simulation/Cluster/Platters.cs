@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using Fabric.Replication;
 using Fabric.Simulation.Disk;
 using Fabric.Store.Journal;
 using Fabric.Store.Segments;
@@ -18,7 +19,7 @@ internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string di
 
     private readonly byte[] _page = new byte[SegmentHeader.Bytes];
     private readonly byte[] _found = new byte[64 * 1024];
-    private readonly Dictionary<SimulatedBroker, (Position End, Epoch Promised)> _lost = [];
+    private readonly Dictionary<Guid, (Position End, Epoch Promised)> _lost = [];
 
     /// <summary>The replica that a state file is of.</summary>
     public static Guid ReadIdentity(FileContent state)
@@ -33,26 +34,50 @@ internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string di
     /// <param name="end">What may have been on it.</param>
     public void Forgive(int number, Position end)
     {
-        var promised = brokers[number].Host.Disk.FindDurable($"{directory}/{StateFile}") is { } state ? ReadPromise(state) : Epoch.None;
-        var before = _lost.GetValueOrDefault(brokers[number]);
-        _lost[brokers[number]] = (Position.Max(before.End, end), promised > before.Promised ? promised : before.Promised);
+        if (FindState(brokers[number]) is not { } state)
+        {
+            return; // it had never said who it is
+        }
+
+        var (identity, promised) = (ReadIdentity(state), ReadPromise(state));
+        var before = _lost.GetValueOrDefault(identity);
+        _lost[identity] = (Position.Max(before.End, end), promised > before.Promised ? promised : before.Promised);
     }
 
-    /// <summary>How many brokers have these record bytes. Who has cleaned them away had them, and of whose disk bits rot nothing can be asked.</summary>
+    /// <summary>Whether a majority of a set has these record bytes. Who has cleaned them away had them, and of whose disk bits rot nothing can be asked.</summary>
+    /// <param name="set">The members that count; null for two of whoever is there, as long as no record names a set.</param>
     /// <param name="from">Where the bytes stand.</param>
     /// <param name="bytes">Not more than 64 KiB.</param>
-    public int CountHolders(Position from, ReadOnlySpan<byte> bytes)
+    public bool IsHeldByMajority(ReplicaSet? set, Position from, ReadOnlySpan<byte> bytes)
     {
         var holders = 0;
         foreach (var broker in brokers)
         {
-            if (broker.Host.Disk.IsRotten || from < _lost.GetValueOrDefault(broker).End || EndOfHeld(broker.Host.Disk, from, bytes) == from + bytes.Length)
+            if (IsMember(set, broker, out var identity) && !IsLost(identity, from)
+                && (broker.Host.Disk.IsRotten || EndOfHeld(broker.Host.Disk, from, bytes) == from + bytes.Length))
             {
                 holders++;
             }
         }
 
-        return holders;
+        return IsMajority(set, holders + _lost.Count(lost => from < lost.Value.End && set?.Contains(new ReplicaId(lost.Key)) != false));
+    }
+
+    /// <summary>Whether a majority of a set would remember a promise of the epoch or of a later one.</summary>
+    /// <param name="set">The members that count; null for two of whoever is there, as long as no record names a set.</param>
+    /// <param name="epoch">What was promised.</param>
+    public bool IsPromisedByMajority(ReplicaSet? set, Epoch epoch)
+    {
+        var count = _lost.Count(lost => lost.Value.Promised >= epoch && set?.Contains(new ReplicaId(lost.Key)) != false);
+        foreach (var broker in brokers)
+        {
+            if (IsMember(set, broker, out var identity) && _lost.GetValueOrDefault(identity).Promised < epoch && ReadPromise(FindState(broker)!) >= epoch)
+            {
+                count++;
+            }
+        }
+
+        return IsMajority(set, count);
     }
 
     /// <summary>Up to where each broker has these bytes.</summary>
@@ -67,21 +92,18 @@ internal sealed class Platters(IReadOnlyList<SimulatedBroker> brokers, string di
         return text.ToString();
     }
 
-    /// <summary>How many brokers would remember a promise of the epoch or of a later one.</summary>
-    public int CountPromises(Epoch epoch)
-    {
-        var count = 0;
-        foreach (var broker in brokers)
-        {
-            if (_lost.GetValueOrDefault(broker).Promised >= epoch
-                || (broker.Host.Disk.FindDurable($"{directory}/{StateFile}") is { } state && ReadPromise(state) >= epoch))
-            {
-                count++;
-            }
-        }
+    private static bool IsMajority(ReplicaSet? set, int count) => count >= (set?.Majority ?? 2);
 
-        return count;
+    private FileContent? FindState(SimulatedBroker broker) => broker.Host.Disk.FindDurable($"{directory}/{StateFile}");
+
+    private bool IsMember(ReplicaSet? set, SimulatedBroker broker, out Guid identity)
+    {
+        var state = FindState(broker);
+        identity = state is null ? Guid.Empty : ReadIdentity(state);
+        return state is not null && set?.Contains(new ReplicaId(identity)) != false;
     }
+
+    private bool IsLost(Guid identity, Position from) => _lost.TryGetValue(identity, out var lost) && from < lost.End;
 
     private Epoch ReadPromise(FileContent state) => state.ReadDurable(_page.AsSpan(0, PromisedAt + sizeof(long)), 0) == PromisedAt + sizeof(long)
         ? new Epoch(BinaryPrimitives.ReadInt64LittleEndian(_page.AsSpan(PromisedAt)))

@@ -22,6 +22,9 @@ internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOption
     /// <summary>Whether its journal is damaged, and being repaired.</summary>
     public bool IsRepairing => Host.IsRunning && _runner is { IsRepairing: true };
 
+    /// <summary>Whether it waits with a damaged journal until somebody makes it a member.</summary>
+    public bool AwaitsAdmission => IsRepairing && Problem?.Contains("fabric replica-add", StringComparison.Ordinal) == true;
+
     /// <summary>Why it does not take part; null when it does.</summary>
     public string? Problem => _runner?.Problem;
 

@@ -7,7 +7,8 @@ namespace Fabric.Simulation.Cluster;
 /// <summary>The registry: the embedded ZooKeeper server on a host of its own.</summary>
 internal sealed class SimulatedRegistry(Host host)
 {
-    private const int Port = 2181;
+    public const int Port = 2181;
+    public const string DataDirectory = "/registry";
 
     public Host Host { get; } = host;
 
@@ -36,7 +37,7 @@ internal sealed class SimulatedRegistry(Host host)
         using var loggers = new TraceLoggers(process);
         await ZooKeeperServer.StartAsync(
             process.Runtime,
-            new ZooKeeperServerOptions { DataDirectory = "/registry", Host = Host.Address, Port = Port },
+            new ZooKeeperServerOptions { DataDirectory = DataDirectory, Host = Host.Address, Port = Port },
             loggers.CreateLogger("zookeeper"));
     }
 }

@@ -211,6 +211,9 @@ internal sealed class FileContent
 
     public long Length => _length;
 
+    /// <summary>How much would be left after a loss of power that loses all it can.</summary>
+    public long DurableLength => _durableLength;
+
     public int Read(Span<byte> buffer, long offset)
     {
         var count = (int)Math.Clamp(_length - offset, 0, buffer.Length);

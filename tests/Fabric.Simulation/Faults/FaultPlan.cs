@@ -25,7 +25,7 @@ internal static partial class FaultPlan
         for (var i = 0; i < count; i++)
         {
             var own = world.RandomFor($"fault {i}");
-            var kind = i == 0 && changing is not null ? changing : kinds[own.Next(kinds.Length)];
+            var kind = changing is null ? kinds[own.Next(kinds.Length)] : i == 0 ? changing : own.Next(4) == 0 ? LagWhileChanging : kinds[own.Next(kinds.Length)];
             var fault = kind(own, end * own.NextDouble());
             var moment = own.Next(16) switch
             {
@@ -43,7 +43,7 @@ internal static partial class FaultPlan
                 1 => (Some(own, 0.0001, 0.05), 0),
                 _ => (TimeSpan.Zero, (int)Some(own, 1, 500).TotalSeconds),
             };
-            if (i > 0 && changing is not null && own.Next(3) == 0)
+            if (i > 0 && changing is not null && (kind == LagWhileChanging || own.Next(3) == 0))
             {
                 moment = Moment.Membership;
             }
@@ -60,7 +60,7 @@ internal static partial class FaultPlan
     private static readonly Func<Random, TimeSpan, Fault>[] Kinds =
     [
         KillBroker, KillBroker, LosePower, LosePowerOfAll, LosePowerOfAll, StopBroker, PauseBroker, CutBrokers, CutOneWay, IsolateBroker, CutRegistry, CutRegistryFromAll,
-        KillRegistry, DisplaceTwice, DieHalfHeard, RestoreRegistry, WipeRegistry, CutClient, KillClient, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, RotAndDisplace, LoseDisk,
+        KillRegistry, DisplaceTwice, DieHalfHeard, RestoreRegistry, WipeRegistry, CutClient, KillClient, RestartUnheard, BreakConnections, SlowDisk, HangDisk, FillDisk, FailSync, RotDisk, RotAndDisplace, LoseDisk,
         MoveReplica, MoveClock, SlowWire, LosePackets,
     ];
 
@@ -241,27 +241,6 @@ internal static partial class FaultPlan
         },
         all => all.EnsureRegistryRuns());
 
-    private static Fault CutClient(Random random, TimeSpan at)
-    {
-        var (client, broker) = (random.Next(8), random.Next(3));
-        return Cut(at, Some(random, 0.05, 10), $"a client and broker{broker + 1} cannot reach each other", all =>
-        [
-            all.World.Wires.Between(all.Client(client), all.Brokers[broker].Host), all.World.Wires.Between(all.Brokers[broker].Host, all.Client(client)),
-        ]);
-    }
-
-    private static Fault KillClient(Random random, TimeSpan at)
-    {
-        var client = random.Next(8);
-        return new Fault(at, Some(random, 0.01, 3), "a client is killed", all => all.KillClient(client), all => all.RestartClient(client));
-    }
-
-    private static Fault BreakConnections(Random random, TimeSpan at)
-    {
-        var share = random.NextDouble();
-        return new Fault(at, TimeSpan.Zero, "connections break", all => all.BreakConnections(random, share), _ => { });
-    }
-
     private static Fault SlowDisk(Random random, TimeSpan at)
     {
         var time = Some(random, 0.005, 0.3);
@@ -361,6 +340,32 @@ internal static partial class FaultPlan
             $"broker{one + 1} to broker{other + 1} takes {time.TotalMilliseconds:F0} ms more",
             all => all.Between(one, other).Slowness = time,
             all => all.Between(one, other).Slowness = TimeSpan.Zero);
+    }
+
+    /// <summary>A slave has little of what the master commits while the replica set changes: whoever confirms in its place has to be a member.</summary>
+    private static Fault LagWhileChanging(Random random, TimeSpan at)
+    {
+        var (victim, ofDisk, time) = (new Victim(random.Next(2), Part.Slave), random.Next(2) == 0, Some(random, 0.02, 1));
+        var mend = () => { };
+        return new Fault(
+            at,
+            Some(random, 1, 8),
+            $"{victim} lags {time.TotalMilliseconds:F0} ms behind, {(ofDisk ? "because its disk is slow" : "because the master's records come late")}",
+            all =>
+            {
+                var number = all.Find(victim);
+                if (ofDisk)
+                {
+                    var disk = all.Brokers[number].Host.Disk;
+                    (disk.SyncTime, mend) = (time, () => disk.SyncTime = TimeSpan.FromMicroseconds(300));
+                }
+                else
+                {
+                    var wire = all.Between(all.Find(new Victim(0, Part.Master)), number);
+                    (wire.Slowness, mend) = (time, () => wire.Slowness = TimeSpan.Zero);
+                }
+            },
+            _ => mend());
     }
 
     private static Fault LosePackets(Random random, TimeSpan at)
