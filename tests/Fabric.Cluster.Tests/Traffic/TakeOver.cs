@@ -16,6 +16,8 @@ namespace Fabric.Cluster.Tests.Traffic;
 internal sealed partial record TakeOver(
     TimeSpan Detection, TimeSpan Election, TimeSpan Promises, TimeSpan Commit, TimeSpan Listeners, TimeSpan Client)
 {
+    private string _story = "";
+
     private static readonly (string Name, Func<TakeOver, TimeSpan> Of)[] Parts =
     [
         ("detection", times => times.Detection), ("election", times => times.Election), ("promises", times => times.Promises),
@@ -39,7 +41,10 @@ internal sealed partial record TakeOver(
         var (detected, claimed, leads, committed) = (Find("is not reachable as master", "nothing heard from"), Find($" claimed {epoch}"), Find($" in {epoch}"), Find($" of {epoch} "));
         var steps = new[] { killed, detected.At, claimed.At, leads.At, committed.At, served.At, confirmed };
         var parts = steps.Zip(steps.Skip(1), (from, to) => to > from ? to - from : TimeSpan.Zero).ToArray();
-        return new TakeOver(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]);
+        return new TakeOver(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5])
+        {
+            _story = string.Join('\n', lines.TakeWhile(line => line.At <= served.At).Select(line => line.Text)),
+        };
 
         (TimeSpan At, string Text) Find(params string[] words)
         {
@@ -49,8 +54,10 @@ internal sealed partial record TakeOver(
         }
     }
 
-    /// <summary>The distribution of all parts, in milliseconds, a line each.</summary>
-    public static string Describe(IReadOnlyList<TakeOver> all) => string.Join('\n', Parts.Select(part =>
+    /// <summary>The distribution of all parts, in milliseconds, a line each, and what the winner of the slowest one wrote down.</summary>
+    public static string Describe(IReadOnlyList<TakeOver> all) => $"{Distribution(all)}\nthe slowest, in the words of its winner:\n{all.MaxBy(times => times.Total)!._story}";
+
+    private static string Distribution(IReadOnlyList<TakeOver> all) => string.Join('\n', Parts.Select(part =>
     {
         var sorted = all.Select(times => part.Of(times).TotalMilliseconds).Order().ToList();
         return string.Create(
