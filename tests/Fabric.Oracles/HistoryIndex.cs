@@ -129,15 +129,18 @@ internal sealed class HistoryIndex
             return;
         }
 
+        // A dead letter is a message of its own to whoever takes it from the other queue, as in ActiveMQ.
+        var isElsewhere = item.Queue is not null && story.Queue is not null && item.Queue != story.Queue;
         if (story.FirstDelivery < 0)
         {
             story.FirstDelivery = place;
         }
-        else if (!item.IsFlagged)
+        else if (!item.IsFlagged && (!isElsewhere || story.WasElsewhere))
         {
             story.UnflaggedRepeats++;
         }
 
+        story.WasElsewhere |= isElsewhere;
         story.FirstAppearance = story.FirstAppearance < 0 ? place : story.FirstAppearance;
         story.LastDelivery = place;
     }

@@ -33,7 +33,10 @@ internal sealed class MessageStory(MessageIdentity identity)
 
     public int LastDelivery { get; set; } = -1;
 
-    /// <summary>Deliveries after the first one that do not tell so.</summary>
+    /// <summary>Whether it was delivered from another queue than it was sent to.</summary>
+    public bool WasElsewhere { get; set; }
+
+    /// <summary>Deliveries after the first one from a queue that do not tell so.</summary>
     public int UnflaggedRepeats { get; set; }
 
     public int FirstAppearance { get; set; } = -1;

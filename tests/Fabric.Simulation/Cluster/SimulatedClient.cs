@@ -147,9 +147,12 @@ internal sealed class Producer(Host host, ClusterUnderTest cluster, History hist
     }
 }
 
-/// <summary>Takes messages, and gives some of them back.</summary>
+/// <summary>Takes messages, and gives some of them back; on some seeds a few of them always, until they are dead letters.</summary>
 internal sealed class Consumer(Host host, ClusterUnderTest cluster, History history, string queue, TimeSpan pause) : SimulatedClient(host, cluster, history)
 {
+    private const int PoisonedOneOf = 31;
+
+    private readonly bool _meetsPoison = cluster.World.RandomFor("poison").Next(3) == 0;
     private CancellationTokenSource _end = new();
 
     protected override void OnEnding() => _end.Cancel();
@@ -173,7 +176,7 @@ internal sealed class Consumer(Host host, ClusterUnderTest cluster, History hist
 
             var message = WriteDown(fabric, name, delivery, queue);
             await PauseAsync(process, pause);
-            if (Random.Next(20) == 0)
+            if (Random.Next(20) == 0 || (_meetsPoison && message.Number % PoisonedOneOf == 7))
             {
                 await delivery.ReleaseAsync();
             }

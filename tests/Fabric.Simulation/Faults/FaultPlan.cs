@@ -109,10 +109,12 @@ internal static partial class FaultPlan
         return Cut(at, Some(random, 0.05, 15), $"nothing from broker{one + 1} reaches broker{other + 1}", all => [all.Between(one, other)]);
     }
 
+    /// <summary>Who still reaches its clients may lose their connections, and get them back with what it could not confirm: only what is committed may be confirmed then.</summary>
     private static Fault IsolateBroker(Random random, TimeSpan at)
     {
         var (victim, everybody) = (Victim.Draw(random), random.Next(2) == 0);
-        return Cut(at, Some(random, 0.05, 20), $"{victim} is cut off from the brokers{(everybody ? " and everybody else" : "")}", all =>
+        var (breaks, share) = (!everybody && random.Next(2) == 0 ? Some(random, 0.005, 1) : (TimeSpan?)null, random.NextDouble());
+        var cut = Cut(at, Some(random, 0.05, 20), $"{victim} is cut off from the brokers{(everybody ? " and everybody else" : "")}{(breaks is null ? "" : ", and soon connections break")}", all =>
         {
             var cut = all.Brokers[all.Find(victim)].Host;
             return
@@ -122,6 +124,14 @@ internal static partial class FaultPlan
                     .SelectMany(host => new[] { all.World.Wires.Between(cut, host), all.World.Wires.Between(host, cut) }),
             ];
         });
+        return breaks is not { } later ? cut : cut with
+        {
+            Begin = all =>
+            {
+                cut.Begin(all);
+                all.World.After(later, all.World.Control, () => all.BreakConnections(random, share));
+            },
+        };
     }
 
     /// <summary>

@@ -61,6 +61,18 @@ internal sealed class HistoryCheckerTests
     }
 
     [Test]
+    public void A_dead_letter_need_not_say_that_it_is_a_repeat_the_first_time()
+    {
+        var options = new HistoryCheckerOptions { OtherQueues = new HashSet<string> { "dead" } };
+        new Story().SentAll(1).Seen(0).Seen(0, queue: "dead").Acked(0).IsRight(options);
+        var stories = new[] { new Story().SentAll(1).Seen(0).Seen(0, queue: "dead").Seen(0, queue: "dead").Acked(0), new Story().SentAll(1).Seen(0, queue: "dead").Seen(0).Acked(0) };
+        foreach (var story in stories)
+        {
+            Assert.That(HistoryChecker.Check(story.History, options).Single().Oracle, Is.EqualTo(Oracle.Duplicate));
+        }
+    }
+
+    [Test]
     public void A_repeat_says_that_it_is_one()
     {
         new Story().SentAll(2).Seen(0).Seen(0, redelivered: true).Acked(0).Seen(1).Seen(1, count: 1).Acked(1).IsRight();
