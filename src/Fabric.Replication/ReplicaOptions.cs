@@ -55,5 +55,7 @@ public sealed record ReplicaStatus(
     Epoch Promised,
     bool IsCopying);
 
-/// <summary>The replica has copied its master's journal and is to be started again with it, at once: nothing is wrong.</summary>
-public sealed class JournalReplacedException(string broker) : Exception($"broker {broker} goes on with a copy of its master's journal");
+/// <summary>Another journal is in the place of the replica's, and it is to be started again with that, at once: nothing is wrong.</summary>
+/// <param name="broker">Its name.</param>
+/// <param name="journal">What it goes on with.</param>
+public sealed class JournalReplacedException(string broker, string journal = "a copy of its master's journal") : Exception($"broker {broker} goes on with {journal}");

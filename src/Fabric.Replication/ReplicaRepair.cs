@@ -80,6 +80,7 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
     /// <exception cref="StoreUnavailableException">The disk is full or does not answer; the damage may not be written down.</exception>
     /// <exception cref="Fabric.Runtime.Disk.DirectoryInUseException">The replica's last life has not closed its files yet.</exception>
     /// <exception cref="StoreException">It cannot be repaired: its state is lost too.</exception>
+    /// <exception cref="JournalReplacedException">It has been in no set yet, so nothing is lost: the replica is to be started with an empty journal.</exception>
     public static async Task<ReplicaRepair> StartAsync(
         FabricRuntime runtime, ReplicaOptions options, string damage, IReplicaLink link, ICoordinator coordinator, ILogger logger, CancellationToken cancellationToken)
     {
@@ -157,6 +158,12 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
         var directory = _options.Journal.Directory;
         _directoryLock = _runtime.Disk.LockDirectory(directory);
         _state = ReplicaStateFile.Open(_runtime.Disk, directory, Guid.Empty, hasRecords: true);
+        if (_state.IsBlank)
+        {
+            JournalSwitch.BeginAnew(_runtime.Disk, directory);
+            throw new JournalReplacedException(_options.Broker, $"an empty journal: {_damage}, but nothing had been stored in it");
+        }
+
         _firstSet = _state.FirstSet ?? throw Alone();
         JournalDamage.Mark(_runtime.Disk, directory, _damage);
     }
@@ -387,7 +394,7 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
         {
             await _loop;
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JournalReplacedException)
         {
             // Whoever started it knows.
         }

@@ -52,6 +52,9 @@ public sealed class ReplicaStateFile
     /// <summary>The backup it came from; empty for a journal that began here.</summary>
     public Guid Origin { get; private set; }
 
+    /// <summary>It has been in no set and has inherited nothing: it has promised and acknowledged nothing, and its journal is empty.</summary>
+    internal bool IsBlank => FirstSet is null && Inherited == Position.Zero;
+
     /// <summary>Reads the file, or makes a new identity when there is none.</summary>
     /// <param name="disk">Where the directory is.</param>
     /// <param name="directory">The journal's directory; must exist.</param>
@@ -79,7 +82,7 @@ public sealed class ReplicaStateFile
         return file;
     }
 
-    /// <summary>Whether a directory belongs to a replica that is, or was, in a set: then it has, or had, a journal. One that was not has promised and acknowledged nothing.</summary>
+    /// <summary>Whether a directory belongs to a replica that is, or was, in a set: then it has, or had, a journal.</summary>
     internal static bool WasInSet(IDisk disk, string directory)
     {
         var path = Path.Combine(directory, Name);
@@ -98,7 +101,7 @@ public sealed class ReplicaStateFile
             return false; // whoever opens it says why
         }
 
-        return file.FirstSet is not null || file.Inherited > Position.Zero;
+        return !file.IsBlank;
     }
 
     /// <summary>Gives a journal that was copied back from a backup an identity of its own, which makes it a replica; on disk when it returns.</summary>

@@ -23,6 +23,16 @@ public static class JournalSwitch
     /// <exception cref="IOException">The disk failed; whether the decision is made shows at the next start.</exception>
     public static void Commit(IDisk disk, string directory, WholeCopy copy) => copy.State.Write(disk, directory, StoreFileNames.Switch);
 
+    /// <summary>Removes a damaged journal in which nothing was ever stored; the next opening makes another. An interrupted one leaves a damaged journal, or none. Under the directory's lock.</summary>
+    /// <param name="disk">Where the directory is.</param>
+    /// <param name="directory">The journal's.</param>
+    /// <exception cref="IOException">The disk failed.</exception>
+    public static void BeginAnew(IDisk disk, string directory)
+    {
+        RemoveOld(disk, directory, []);
+        JournalDamage.Clear(disk, directory);
+    }
+
     /// <summary>Does what was decided, if anything was. Under the directory's lock, before the journal is looked at.</summary>
     /// <exception cref="SegmentCorruptException">The mark is damaged or a file is missing.</exception>
     internal static void Finish(IDisk disk, string directory)

@@ -51,6 +51,18 @@ internal sealed class MemoryRegistry(int expected)
         return claimed;
     }
 
+    /// <summary>How many have said that they are there, for the first set.</summary>
+    public int Forming
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _forming.Count;
+            }
+        }
+    }
+
     /// <summary>The replica set that it shows.</summary>
     public ReplicaSet? Set { get; private set; }
 

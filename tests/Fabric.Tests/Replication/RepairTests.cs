@@ -217,6 +217,29 @@ internal sealed class RepairTests
     }
 
     [Test]
+    public async Task What_was_in_no_set_yet_begins_anew_and_takes_part()
+    {
+        await using var group = ReplicaGroup.Create();
+        var disk = group.DiskOf("broker1");
+        using (var life = new CancellationTokenSource())
+        {
+            var alone = group.StartAsync("broker1", cancellationToken: life.Token);
+            await group.EventuallyAsync(() => group.Registry.Forming == 1, "it waits for the others");
+            await life.CancelAsync();
+            Assert.ThrowsAsync(Is.InstanceOf<OperationCanceledException>(), () => alone);
+        }
+
+        var id = ReplicaStateFile.Open(disk, "/journal", Guid.Empty, hasRecords: true).Id;
+        disk.Rot("/journal/journal-00000000000000000000.seg", 20);
+        var damage = Assert.ThrowsAsync<SegmentCorruptException>(() => group.StartAsync("broker1"));
+        Assert.ThrowsAsync<JournalReplacedException>(() => group.StartRepairAsync("broker1", damage.Message));
+
+        await Task.WhenAll(group.Containers.Select(container => group.StartAsync(container)));
+        Assert.That(group.Registry.Set!.Contains(id), "it had acknowledged nothing, and may be who it was");
+        await AppendAsync(group, await group.SettledMasterAsync(), 10);
+    }
+
+    [Test]
     public async Task A_broker_with_one_replica_says_what_to_try()
     {
         await using var group = await StartAsync();

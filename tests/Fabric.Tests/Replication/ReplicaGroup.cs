@@ -36,26 +36,36 @@ internal sealed class ReplicaGroup : IAsyncDisposable
     public static async Task<ReplicaGroup> StartAsync(
         Func<ReplicaOptions, ReplicaOptions>? with = null, Func<CrashDisk, Task>? prepare = null, Func<IReplicaLink>? newLink = null)
     {
-        var group = new ReplicaGroup { With = with ?? (static options => options), NewLink = newLink };
-        for (var i = 1; i <= 3; i++)
+        var group = Create(with, newLink);
+        foreach (var disk in group._disks.Values)
         {
-            var disk = group._disks[$"broker{i}"] = new CrashDisk();
-            if (prepare is not null)
-            {
-                await prepare(disk);
-            }
+            await (prepare?.Invoke(disk) ?? Task.CompletedTask);
         }
 
         await Task.WhenAll(group._disks.Keys.Select(container => group.StartAsync(container)));
         return group;
     }
 
+    /// <summary>Three empty disks, on which nothing is started.</summary>
+    public static ReplicaGroup Create(Func<ReplicaOptions, ReplicaOptions>? with = null, Func<IReplicaLink>? newLink = null)
+    {
+        var group = new ReplicaGroup { With = with ?? (static options => options), NewLink = newLink };
+        for (var i = 1; i <= 3; i++)
+        {
+            group._disks[$"broker{i}"] = new CrashDisk();
+        }
+
+        return group;
+    }
+
+    public CrashDisk DiskOf(string container) => _disks[container];
+
     /// <summary>Starts a replica on the disk its container had before.</summary>
-    public async Task<ReplicaNode> StartAsync(string container, Action<ReplicaNode>? prepare = null)
+    public async Task<ReplicaNode> StartAsync(string container, Action<ReplicaNode>? prepare = null, CancellationToken cancellationToken = default)
     {
         var node = new ReplicaNode(container, _disks[container]);
         prepare?.Invoke(node);
-        await node.StartAsync(OptionsOf(container), LinkOf(node), Registry);
+        await node.StartAsync(OptionsOf(container), LinkOf(node), Registry, cancellationToken);
         lock (Nodes)
         {
             Nodes.Add(node);

@@ -48,7 +48,7 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
         }
     }
 
-    public async Task StartAsync(ReplicaOptions options, IReplicaLink link, MemoryRegistry registry)
+    public async Task StartAsync(ReplicaOptions options, IReplicaLink link, MemoryRegistry registry, CancellationToken cancellationToken = default)
     {
         Coordinator = registry.Create(container);
         Replica = await Replica.StartAsync(
@@ -59,7 +59,7 @@ internal sealed class ReplicaNode(string container, CrashDisk disk) : IStateMach
             Coordinator,
             this,
             NullLogger.Instance,
-            CancellationToken.None);
+            cancellationToken);
     }
 
     public AppendedRecord Append(int number, int bodyBytes = 100)
