@@ -16,6 +16,7 @@ public sealed partial class BrokerElection
     private volatile bool _missing;
 
     // Owned by the candidate loop.
+    private int _connection;
     private volatile string? _candidatePath;
     private long _candidateSession;
     private CandidateRecord? _written;
@@ -87,6 +88,7 @@ public sealed partial class BrokerElection
 
     private async Task KeepCandidateAsync(CancellationToken cancellationToken)
     {
+        ForgetAfterReconnection();
         if (_withdrawn)
         {
             if (_candidatePath is { } path)
@@ -118,6 +120,17 @@ public sealed partial class BrokerElection
         {
             await WriteSetAsync(committed, cancellationToken);
             _replaced = committed;
+        }
+    }
+
+    /// <summary>A server that was restored from a backup may know our session, and older contents than we have written in it: after every reconnection all is written again.</summary>
+    private void ForgetAfterReconnection()
+    {
+        var connection = _registry.Session.Connection;
+        if (connection != _connection)
+        {
+            _connection = connection;
+            (_written, _reported, _replaced, _historyEpoch) = (null, null, null, 0);
         }
     }
 

@@ -176,6 +176,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
         }
         catch (JournalReplacedException exception)
         {
+            _damage = null;
             _logger.LogInformation("{Reason}", exception.Message);
             return new EndOfReplica(exception.Message, IsFinal: false, IsAtOnce: true);
         }

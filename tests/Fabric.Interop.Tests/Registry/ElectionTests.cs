@@ -322,6 +322,40 @@ internal abstract class ElectionTests : RegistryFixture
             () => election.View is { Candidates: [{ Record.Epoch: 2 }] }, "the candidate is back");
     }
 
+    [Test]
+    public async Task What_a_registry_that_was_set_back_had_forgotten_is_written_again()
+    {
+        var (registry, relay) = await ConnectThroughRelayAsync();
+        var master = Join(registry, "broker1");
+        var old = Record(Guid.NewGuid(), "broker1");
+        await master.PublishAsync(old, CancellationToken.None);
+        var directory = ZnodePaths.BrokerElection(Group, Broker);
+        var candidate = $"{directory}/{(await Observer.TryGetChildrenAsync(directory))!.Single()}";
+        var before = await ReadAsync(candidate);
+        var published = old with { Role = CandidateRole.Master, Epoch = 2 };
+        await master.PublishAsync(published, CancellationToken.None);
+        var oldSet = new ReplicaSetRecord(Guid.NewGuid(), [new ReplicaMemberRecord(old.Replica, "broker1")]);
+        var set = oldSet with { Members = [.. oldSet.Members, new ReplicaMemberRecord(Guid.NewGuid(), "broker2")] };
+        await master.ReplaceSetAsync(2, set, done: null, CancellationToken.None);
+        await master.ReportSlavesAsync(2, [new SlaveRecord("broker2", true, 0)], CancellationToken.None);
+        var report = await ReadAsync(ZnodePaths.BrokerSlaves(Group, Broker));
+
+        // A server that was restored from a backup knows the session, and older contents.
+        relay.Refuse = true;
+        relay.Cut();
+        await EventuallyAsync(() => !master.View.IsConnected, "the loss is told");
+        await Observer.SetAsync(candidate, before, -1);
+        await Observer.SetAsync(ZnodePaths.BrokerReplicas(Group, Broker), ElectionJson.Write(oldSet), -1);
+        await Observer.SetAsync(ZnodePaths.BrokerSlaves(Group, Broker), "{}"u8.ToArray(), -1);
+        relay.Refuse = false;
+
+        await EventuallyAsync(() => master.View is { IsConnected: true, Candidates: [var own] } && own.Record == published, "what it is");
+        await EventuallyAsync(async () => Equals(await BrokerElection.ReadReplicaSetAsync(Observer, Group, Broker), set), "the set");
+        await EventuallyAsync(async () => (await ReadAsync(ZnodePaths.BrokerSlaves(Group, Broker))).Span.SequenceEqual(report.Span), "the slaves");
+
+        async Task<ReadOnlyMemory<byte>> ReadAsync(string path) => (await Observer.TryGetAsync(path))!.Data;
+    }
+
     private static CandidateRecord Record(Guid replica, string container) =>
         new(replica, container, "127.0.0.1:1", 1, CandidateRole.Slave, 0, 0, 0, 1);
 
