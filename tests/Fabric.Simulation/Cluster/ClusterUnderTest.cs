@@ -1,3 +1,4 @@
+using Fabric.Replication;
 using Fabric.Replication.Core;
 using Fabric.Server.Node;
 using Fabric.Simulation.Ensemble;
@@ -20,6 +21,7 @@ internal sealed class ClusterUnderTest
     private readonly List<SimulatedClient> _clients = [];
     private readonly List<(Moment Moment, Action Action)> _awaited = [];
     private readonly Dictionary<string, HashSet<Guid>> _lost = [];
+    private readonly List<(TimeSpan Since, string? Name)> _masters = [];
     private readonly Action<int> _addBroker;
     private int _actor;
 
@@ -108,11 +110,19 @@ internal sealed class ClusterUnderTest
     /// <summary>The replicas whose disks a container has lost.</summary>
     public IReadOnlySet<Guid> LostOn(string container) => _lost.TryGetValue(container, out var lost) ? lost : new HashSet<Guid>();
 
-    /// <summary>The machine dies, and comes back with another disk.</summary>
+    /// <summary>
+    /// The machine dies, and comes back with another disk. Not while the disk that it lost before is a member beside the one that took its place: two of four would be lost, and no majority is left.
+    /// </summary>
     public void LoseDisk(int number)
     {
-        DiskLost?.Invoke(number);
         var host = Brokers[number].Host;
+        if (NewestSet is { } set && set.Members.Count(member => member.Container == host.Name) > 1)
+        {
+            World.Trace.Line(World.Now, host.Name, $"keeps its disk: the one that it lost before is still a member");
+            return;
+        }
+
+        DiskLost?.Invoke(number);
         if (host.Disk.FindDurable($"{JournalDirectory}/{Platters.StateFile}") is { } state)
         {
             if (!_lost.TryGetValue(host.Name, out var lost))
@@ -154,10 +164,14 @@ internal sealed class ClusterUnderTest
             field = value;
             if (isNew)
             {
+                _masters.Add((World.Now, value));
                 Come(Moment.NewMaster, Brokers.Find(broker => broker.Host.Name == value));
             }
         }
     }
+
+    /// <summary>The newest replica set that any journal names.</summary>
+    public ReplicaSet? NewestSet { get; set; }
 
     /// <summary>The number of a broker.</summary>
     public int Find(Victim victim)
@@ -204,10 +218,16 @@ internal sealed class ClusterUnderTest
     }
 
     /// <summary>
-    /// Whether a client hears from a broker that is master no more: what was on its way when the connection was held up arrives late, and nobody can know.
+    /// Whether a client hears from a broker that is master no more, or from an earlier mastership of one that is master again: what was on its way when the connection was held up arrives late, and nobody
+    /// can know.
     /// </summary>
-    public bool IsOutOfDate(string? brokerUri) =>
-        Brokers.FirstOrDefault(broker => brokerUri?.Contains($"/{broker.Host.Address}:", StringComparison.Ordinal) == true)?.Host.Name != NewestMaster;
+    /// <param name="brokerUri">The broker it hears from.</param>
+    /// <param name="since">When that connection was made, if it is known.</param>
+    public bool IsOutOfDate(string? brokerUri, TimeSpan? since)
+    {
+        var name = Brokers.FirstOrDefault(broker => brokerUri?.Contains($"/{broker.Host.Address}:", StringComparison.Ordinal) == true)?.Host.Name;
+        return name != NewestMaster || _masters.Exists(master => master.Name != name && master.Since > since);
+    }
 
     /// <summary>Who is away for a little is too far behind when it is back, and has to copy the journal: nothing is kept for it, and much is sent and consumed meanwhile.</summary>
     public bool CleansSoon { get; }

@@ -52,6 +52,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             }
         }
 
+        cluster.NewestSet = _sets.Newest;
         for (var number = 0; number < cluster.Brokers.Count; number++)
         {
             if (cluster.Brokers[number].Running is { } running)

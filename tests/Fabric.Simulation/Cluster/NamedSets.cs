@@ -9,6 +9,9 @@ internal sealed class NamedSets
     private readonly HashSet<object> _read = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<(Position At, string Members), ReplicaSet> _sets = [];
 
+    /// <summary>The one that is named furthest on in any journal, committed or not; null while there is none.</summary>
+    public ReplicaSet? Newest => _sets.Count > 0 ? _sets.MaxBy(set => set.Key.At).Value : null;
+
     /// <summary>The newest set that a journal names before a position.</summary>
     /// <param name="end">The position; zero for the end of the journal.</param>
     /// <param name="journal">The journal.</param>

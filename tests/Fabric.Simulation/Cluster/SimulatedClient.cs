@@ -13,6 +13,7 @@ internal abstract class SimulatedClient(Host host, ClusterUnderTest cluster, His
 {
     private int _lives;
     private TaskCompletionSource? _ended;
+    private TimeSpan? _connectedSince;
 
     public Host Host { get; } = host;
 
@@ -62,7 +63,7 @@ internal abstract class SimulatedClient(Host host, ClusterUnderTest cluster, His
     protected MessageIdentity WriteDown(FabricClient fabric, string name, Delivery<string> delivery, string queue)
     {
         var message = Bodies.IdentityOf(delivery.Body);
-        var isLate = Cluster.IsOutOfDate(fabric.Broker?.Uri);
+        var isLate = Cluster.IsOutOfDate(fabric.Broker?.Uri, _connectedSince);
         World.Trace.Line(
             World.Now, Host.Name, $"received {message} from {queue}, for the {delivery.DeliveryCount}. time{(isLate ? ", from a master that is none" : "")}");
         History.Add(new HistoryEvent
@@ -81,10 +82,33 @@ internal abstract class SimulatedClient(Host host, ClusterUnderTest cluster, His
         };
         await using (var fabric = new FabricClient(Cluster.Url, options))
         {
+            _connectedSince = null;
+            fabric.Interrupted += (_, _) => NoteConnection(null);
+            fabric.Resumed += (_, _) => NoteConnection(World.Now);
+            _ = NoteFirstConnectionAsync(fabric);
             await WorkAsync(fabric, process);
         }
 
         ended.SetResult();
+    }
+
+    private ValueTask NoteConnection(TimeSpan? since)
+    {
+        _connectedSince = since;
+        return default;
+    }
+
+    private async Task NoteFirstConnectionAsync(FabricClient fabric)
+    {
+        try
+        {
+            await fabric.ConnectAsync();
+            _connectedSince = World.Now;
+        }
+        catch (FabricException)
+        {
+            // It ends without.
+        }
     }
 }
 
