@@ -97,7 +97,7 @@ internal sealed class HistoryIndex
                 break;
             case HistoryEventKind.AcknowledgeAttempted:
                 TransactionOf(item.Transaction!).Acknowledges.Add(
-                    new TransactedAcknowledge(story, LastOf(place, HistoryEventKind.Delivered, item.Consumer)));
+                    new TransactedAcknowledge(story, LastOf(place, HistoryEventKind.Delivered, item.Consumer), place));
                 break;
             case HistoryEventKind.AcknowledgeConfirmed:
                 ReadAcknowledged(place, story, item);
@@ -207,7 +207,7 @@ internal sealed class HistoryIndex
     {
         foreach (var transaction in Transactions.Where(transaction => transaction.Outcome != TransactionOutcome.Undone))
         {
-            foreach (var (message, _) in transaction.Acknowledges)
+            foreach (var (message, _, _) in transaction.Acknowledges)
             {
                 message.MayBeConsumed = true;
                 if (transaction.Outcome == TransactionOutcome.Committed)

@@ -62,8 +62,8 @@ internal sealed class MessageStory(MessageIdentity identity)
     public bool IsLost => MustBeThere && !IsBrowsed && !MayBeConsumed;
 }
 
-/// <summary>One acknowledgement inside a transaction, with the delivery that it is about.</summary>
-internal readonly record struct TransactedAcknowledge(MessageStory Message, int Delivery);
+/// <summary>One acknowledgement inside a transaction, with the delivery that it is about and its own place.</summary>
+internal readonly record struct TransactedAcknowledge(MessageStory Message, int Delivery, int Attempt);
 
 /// <summary>All that a history says of one transaction.</summary>
 internal sealed class TransactionStory(string name)

@@ -34,9 +34,10 @@ internal static class Transactions
         };
     }
 
+    /// <summary>Whether somebody else has got it meanwhile, whose acknowledgement may have taken place, and may not: it may have come back from there to who acknowledges here.</summary>
     private static bool IsGoneForOtherReasons(TransactedAcknowledge acknowledge) =>
-        acknowledge.Message.IsAcknowledgedAlone || acknowledge.Message.LastLateDelivery > acknowledge.Delivery;
+        acknowledge.Message.IsAcknowledgedAlone || acknowledge.Message.LastLateDelivery > acknowledge.Delivery || acknowledge.Message.LastDelivery > acknowledge.Delivery;
 
     private static bool CameBack(TransactedAcknowledge acknowledge) =>
-        acknowledge.Message.IsBrowsed || acknowledge.Message.LastDelivery > acknowledge.Delivery;
+        acknowledge.Message.IsBrowsed || acknowledge.Message.LastDelivery > acknowledge.Attempt;
 }

@@ -180,6 +180,16 @@ internal sealed class HistoryCheckerTests
         new Story().Sent(0).Seen(0).Sent(1, "t").Acks(0, "t").Seen(0, redelivered: true, consumer: "d").Acked(0, consumer: "d").CommitUnknown("t").IsRight();
 
     [Test]
+    public void What_another_got_before_it_was_acknowledged_may_be_back_where_it_is_acknowledged()
+    {
+        Moved().Committed("t").Consumed(1).IsRight();
+        Moved().Committed("t").Consumed(1).Seen(0, redelivered: true).Acked(0).Violates(Oracle.Duplicate, Oracle.Transaction);
+        Moved().Aborted("t").Acks(0, "u", consumer: "d").Committed("u").IsRight();
+
+        static Story Moved() => new Story().Sent(0).Seen(0).Seen(0, redelivered: true, consumer: "d").Sent(1, "t").Acks(0, "t");
+    }
+
+    [Test]
     public void What_was_refused_for_certain_never_appears()
     {
         new Story().Sends(0).Refused(0).IsRight();
