@@ -178,7 +178,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
     private static Position StartOf(Epoch epoch, Journal journal) => journal.SystemRecords
         .FirstOrDefault(record => record.Kind == EpochRecord.RecordKind && EpochRecord.Decode(record.Body.Span).Epoch == epoch).Position;
 
-    /// <summary>What a broker has had on its disk, committed, it has for ever, until it is cleaned away.</summary>
+    /// <summary>What a broker has had on its disk, committed, it has for ever, until it is cleaned away: whether it knew that it was committed, or only others did.</summary>
     private void CheckHeld(int number, Journal journal)
     {
         var (seen, disk) = (_seen[number], cluster.Brokers[number].Host.Disk);
@@ -191,10 +191,33 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
         }
 
         var holds = Position.Min(journal.Durable, journal.Committed);
+        if (!disk.IsRotten)
+        {
+            holds = AgreesUpTo(Position.Max(holds, seen.Held), journal);
+        }
+
         if (holds > seen.Held)
         {
             (seen.HeldBefore, seen.Held) = (seen.Held, holds);
         }
+    }
+
+    /// <summary>How far what a journal has on disk behind a position is what was committed there.</summary>
+    private Position AgreesUpTo(Position at, Journal journal)
+    {
+        var end = Math.Min(journal.Durable.Value, _canonEnd);
+        while (at.Value < end && at >= journal.First && journal.Failure is null)
+        {
+            var count = journal.CopyRecords(at, _buffer.AsSpan(0, (int)Math.Min(_buffer.Length, end - at.Value)));
+            if (count == 0 || !_buffer.AsSpan(0, count).SequenceEqual(_canon.AsSpan((int)at.Value, count)))
+            {
+                break;
+            }
+
+            at += count;
+        }
+
+        return at;
     }
 
     /// <summary>Who begins to lead the newest epoch has everything that was ever committed.</summary>

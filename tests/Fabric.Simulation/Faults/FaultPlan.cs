@@ -112,8 +112,9 @@ internal static partial class FaultPlan
     /// <summary>Who still reaches its clients may lose their connections, and get them back with what it could not confirm: only what is committed may be confirmed then.</summary>
     private static Fault IsolateBroker(Random random, TimeSpan at)
     {
-        var (victim, everybody) = (Victim.Draw(random), random.Next(2) == 0);
-        var (breaks, share) = (!everybody && random.Next(2) == 0 ? Some(random, 0.005, 1) : (TimeSpan?)null, random.NextDouble());
+        var everybody = random.Next(4) == 0;
+        var (breaks, share) = (!everybody && random.Next(3) > 0 ? Some(random, 0.005, 1) : (TimeSpan?)null, random.NextDouble());
+        var victim = breaks is null ? Victim.Draw(random) : new Victim(0, Part.Master);
         var cut = Cut(at, Some(random, 0.05, 20), $"{victim} is cut off from the brokers{(everybody ? " and everybody else" : "")}{(breaks is null ? "" : ", and soon connections break")}", all =>
         {
             var cut = all.Brokers[all.Find(victim)].Host;
