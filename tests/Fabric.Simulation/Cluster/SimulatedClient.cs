@@ -213,10 +213,11 @@ internal sealed class Consumer(Host host, ClusterUnderTest cluster, History hist
     }
 }
 
-/// <summary>Moves messages from one queue to another, some at a time in a transaction.</summary>
+/// <summary>Moves messages from one queue to another, some at a time in a transaction; now and then it closes its consumer before it ends one.</summary>
 internal sealed class Mover(Host host, ClusterUnderTest cluster, History history, Bodies bodies, string from, string to, TimeSpan pause)
     : SimulatedClient(host, cluster, history)
 {
+    private const int ClosesOneOf = 8;
     private const int TakenMax = 3;
     private const int SentMax = 6;
 
@@ -229,31 +230,47 @@ internal sealed class Mover(Host host, ClusterUnderTest cluster, History history
     {
         var name = Name;
         (_end, _number) = (new CancellationTokenSource(), 0);
-        await using var consumer = fabric.CreateConsumer<string>($"queue://{from}");
-        for (var transaction = 0; !IsEnding; transaction++)
+        for (var transaction = 0; !IsEnding;)
         {
-            var taken = new List<(Delivery<string> Delivery, MessageIdentity Message)>();
-            try
+            await using var consumer = fabric.CreateConsumer<string>($"queue://{from}");
+            while (!IsEnding && await TakeAsync(fabric, name, consumer, process) is { Count: > 0 } taken)
             {
-                var delivery = await consumer.ReceiveAsync(_end.Token);
-                taken.Add((delivery, WriteDown(fabric, name, delivery, from)));
+                var closes = Random.Next(ClosesOneOf) == 0;
+                await MoveAsync(fabric, taken, $"{name}-{transaction++}", closes ? consumer : null);
+                if (closes)
+                {
+                    break;
+                }
             }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-
-            while (taken.Count < Random.Next(TakenMax) + 1 && await consumer.TryReceiveAsync(TimeSpan.FromMilliseconds(10)) is { } more)
-            {
-                taken.Add((more, WriteDown(fabric, name, more, from)));
-            }
-
-            await PauseAsync(process, pause);
-            await MoveAsync(fabric, taken, $"{name}-{transaction}");
         }
     }
 
-    private async Task MoveAsync(FabricClient fabric, List<(Delivery<string> Delivery, MessageIdentity Message)> taken, string id)
+    /// <returns>Nothing when it comes to its end.</returns>
+    private async Task<List<(Delivery<string> Delivery, MessageIdentity Message)>> TakeAsync(
+        FabricClient fabric, string name, FabricConsumer<string> consumer, Process process)
+    {
+        var taken = new List<(Delivery<string> Delivery, MessageIdentity Message)>();
+        try
+        {
+            var delivery = await consumer.ReceiveAsync(_end.Token);
+            taken.Add((delivery, WriteDown(fabric, name, delivery, from)));
+        }
+        catch (OperationCanceledException)
+        {
+            return taken;
+        }
+
+        while (taken.Count < Random.Next(TakenMax) + 1 && await consumer.TryReceiveAsync(TimeSpan.FromMilliseconds(10)) is { } more)
+        {
+            taken.Add((more, WriteDown(fabric, name, more, from)));
+        }
+
+        await PauseAsync(process, pause);
+        return taken;
+    }
+
+    private async Task MoveAsync(
+        FabricClient fabric, List<(Delivery<string> Delivery, MessageIdentity Message)> taken, string id, FabricConsumer<string>? closing)
     {
         var isAsked = false;
         try
@@ -272,6 +289,11 @@ internal sealed class Mover(Host host, ClusterUnderTest cluster, History history
             {
                 History.AcknowledgeAttempted(Name, message, World.Now, id);
                 await delivery.AcceptAsync(transaction);
+            }
+
+            if (closing is not null)
+            {
+                await closing.DisposeAsync(); // what it took is the transaction's all the same
             }
 
             if (Random.Next(10) == 0)
