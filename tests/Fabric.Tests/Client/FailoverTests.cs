@@ -180,8 +180,9 @@ internal sealed class FailoverTests
         var inTransaction = await receiving;
         await using var transaction = await _client.BeginTransactionAsync();
         await inTransaction.AcceptAsync(transaction);
-        await (await consumer.ReceiveAsync()).ReleaseAsync(TimeSpan.Zero);
-        var held = await consumer.ReceiveAsync();
+        var givenBack = await consumer.ReceiveAsync();
+        var held = await consumer.ReceiveAsync(); // before the other one is back, which would come first while this one is on its way
+        await givenBack.ReleaseAsync(TimeSpan.Zero);
         first.Break();
         await using var second = await _two.AcceptLoginAsync();
         await held.ReleaseAsync();
