@@ -79,7 +79,7 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="StoreUnavailableException">The disk is full or does not answer; the damage may not be written down.</exception>
     /// <exception cref="Fabric.Runtime.Disk.DirectoryInUseException">The replica's last life has not closed its files yet.</exception>
-    /// <exception cref="StoreException">It cannot be repaired: its state is lost too.</exception>
+    /// <exception cref="StoreException">It cannot be repaired: its state is lost too, or contradicts the journal.</exception>
     /// <exception cref="JournalReplacedException">It has been in no set yet, so nothing is lost: the replica is to be started with an empty journal.</exception>
     public static async Task<ReplicaRepair> StartAsync(
         FabricRuntime runtime, ReplicaOptions options, string damage, IReplicaLink link, ICoordinator coordinator, ILogger logger, CancellationToken cancellationToken)
@@ -160,8 +160,15 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
         _state = ReplicaStateFile.Open(_runtime.Disk, directory, Guid.Empty, hasRecords: true);
         if (_state.IsBlank)
         {
-            JournalSwitch.BeginAnew(_runtime.Disk, directory);
-            throw new JournalReplacedException(_options.Broker, $"an empty journal: {_damage}, but nothing had been stored in it");
+            if (!JournalSwitch.TryBeginAnew(_runtime.Disk, directory, out var sign))
+            {
+                throw new StoreException(
+                    $"{_damage}, and the replica's identity says that nothing was ever stored in {directory}, where there is {sign}: one of the two is of another time. 'fabric journal-verify {directory}' says what is "
+                    + "left of the journal. To let the replica be replaced, move the directory away");
+            }
+
+            _logger.LogWarning("The journal of {Broker} on {Container} is damaged, and an empty one takes its place, for nothing had been stored in it: {Damage}", _options.Broker, _options.Container, _damage);
+            throw new JournalReplacedException(_options.Broker, "an empty journal");
         }
 
         _firstSet = _state.FirstSet ?? throw Alone();

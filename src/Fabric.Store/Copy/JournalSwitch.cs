@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Fabric.Runtime.Disk;
 using Fabric.Store.Journal;
 using Fabric.Store.Recovery;
@@ -26,11 +27,20 @@ public static class JournalSwitch
     /// <summary>Removes a damaged journal in which nothing was ever stored; the next opening makes another. An interrupted one leaves a damaged journal, or none. Under the directory's lock.</summary>
     /// <param name="disk">Where the directory is.</param>
     /// <param name="directory">The journal's.</param>
+    /// <param name="sign">What says that something was stored, for people; nothing is removed then.</param>
+    /// <returns>Whether it is removed.</returns>
+    /// <exception cref="StoreException">A later version wrote one of the files.</exception>
     /// <exception cref="IOException">The disk failed.</exception>
-    public static void BeginAnew(IDisk disk, string directory)
+    public static bool TryBeginAnew(IDisk disk, string directory, [NotNullWhen(false)] out string? sign)
     {
-        RemoveOld(disk, directory, []);
-        JournalDamage.Clear(disk, directory);
+        sign = JournalContent.FindSign(disk, directory);
+        if (sign is null)
+        {
+            RemoveOld(disk, directory, []);
+            JournalDamage.Clear(disk, directory);
+        }
+
+        return sign is null;
     }
 
     /// <summary>Does what was decided, if anything was. Under the directory's lock, before the journal is looked at.</summary>

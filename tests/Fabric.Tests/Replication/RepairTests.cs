@@ -240,6 +240,24 @@ internal sealed class RepairTests
     }
 
     [Test]
+    public async Task What_has_records_does_not_begin_anew_whatever_its_identity_says()
+    {
+        await using var group = await StartAsync();
+        var master = await group.SettledMasterAsync();
+        await AppendSyncedAsync(group, master, 100);
+        var victim = group.Others(master).First();
+        await group.CrashAsync(victim);
+        victim.Disk.Delete("/journal/replica.state");
+        ReplicaStateFile.Open(victim.Disk, "/journal", Guid.NewGuid(), hasRecords: false); // as the file was before there was a set
+        victim.Disk.Rot("/journal/journal-00000000000000000000.seg", 20);
+        var damage = Assert.ThrowsAsync<SegmentCorruptException>(() => group.StartAsync(victim.Container));
+        var before = victim.Disk.ListFiles("/journal").ToList();
+        var refused = Assert.ThrowsAsync<StoreException>(() => group.StartRepairAsync(victim.Container, damage.Message));
+        Assert.That(refused.Message, Does.Contain("a record in journal-00000000000000000000.seg").And.Contain("journal-verify /journal"));
+        Assert.That(victim.Disk.ListFiles("/journal"), Is.EqualTo(before), "nothing is removed");
+    }
+
+    [Test]
     public async Task A_broker_with_one_replica_says_what_to_try()
     {
         await using var group = await StartAsync();

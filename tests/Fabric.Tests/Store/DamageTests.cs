@@ -1,5 +1,6 @@
 using System.Globalization;
 using Fabric.Store;
+using Fabric.Store.Copy;
 using Fabric.Store.Journal;
 using Fabric.Store.Recovery;
 using Fabric.Store.Segments;
@@ -182,6 +183,47 @@ internal sealed class DamageTests
         disk.Delete($"{Home}/{disk.ListFiles(Home).Last(name => name.StartsWith("checkpoint-", StringComparison.Ordinal))}");
         disk.Delete($"{Home}/{disk.ListFiles(Home).Last(name => name.StartsWith("journal-", StringComparison.Ordinal))}");
         Assert.ThrowsAsync<SegmentCorruptException>(() => Opened.OpenAsync(Home, disk));
+    }
+
+    [Test]
+    public async Task Any_sign_of_content_keeps_a_damaged_journal_from_beginning_anew()
+    {
+        var journal = await WithJournalAsync();
+        string[] names = [.. journal.ListFiles(Home).Where(name => name != "lock")];
+        Assert.That(names.Count(name => name.StartsWith("journal-", StringComparison.Ordinal)), Is.GreaterThan(2));
+        Assert.That(names.Count(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)), Is.Positive);
+        foreach (var kept in names.Where(name => !name.StartsWith("spare-", StringComparison.Ordinal))) // each of them alone would do
+        {
+            var disk = journal.Clone();
+            foreach (var name in names.Where(name => name != kept))
+            {
+                disk.Delete($"{Home}/{name}");
+            }
+
+            if (kept.EndsWith(".seg", StringComparison.Ordinal))
+            {
+                disk.Rot($"{Home}/{kept}", 20);
+            }
+
+            Assert.That(JournalSwitch.TryBeginAnew(disk, Home, out var sign), Is.False, kept);
+            Assert.That(sign, Does.Contain(kept));
+            Assert.That(disk.FileExists($"{Home}/{kept}"), Is.True, "nothing is removed");
+        }
+    }
+
+    [Test]
+    public async Task A_damaged_journal_that_was_opened_and_never_written_to_begins_anew([Values] bool wasClosed, [Values(20, 4096 + 3)] int at)
+    {
+        var disk = new CrashDisk();
+        await using (await Opened.OpenAsync(Home, disk))
+        {
+            disk = wasClosed ? disk : disk.Clone();
+        }
+
+        disk.Rot($"{Home}/journal-00000000000000000000.seg", at);
+        Assert.That(JournalSwitch.TryBeginAnew(disk, Home, out _), Is.True);
+        await using var anew = await Opened.OpenAsync(Home, disk, with: options => options with { MustExist = false });
+        Assert.That(anew.Journal.End, Is.EqualTo(Position.Zero));
     }
 
     /// <summary>What a segment says of the next one may get lost with the machine's power, since it is not synced.</summary>
