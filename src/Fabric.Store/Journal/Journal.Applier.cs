@@ -23,6 +23,7 @@ public sealed partial class Journal
     private volatile bool _isCheckpointWanted;
     private Position _cleaned;
     private long _released; // what the newest checkpoint on disk calls cleaned; written by the keeper
+    private long _published; // position of the newest checkpoint on disk; written by the keeper
 
     /// <summary>
     /// Everything before the position is committed. May be called by anybody who holds no lock, in any order; the greatest counts. A little that is
@@ -154,7 +155,7 @@ public sealed partial class Journal
 
     /// <summary>What the next checkpoint could let go beyond what the last one did, if nothing were live in it.</summary>
     private long BytesBeforeCheckpoint =>
-        Position.Min(Releasable, new Position(Volatile.Read(ref _lastCheckpoint))).Value - Volatile.Read(ref _released);
+        Position.Min(Releasable, new Position(Volatile.Read(ref _published))).Value - Volatile.Read(ref _released);
 
     /// <summary>
     /// Whether a checkpoint now would let as much go as is applied between two of them otherwise. One is looked for now and then: when the last message in many segments is consumed, or copied
@@ -301,7 +302,7 @@ public sealed partial class Journal
 
         _isCheckpointWanted = false;
         var applied = Applied;
-        var previous = new Position(_lastCheckpoint);
+        var previous = new Position(Volatile.Read(ref _published)); // should the next one rot, this one and what lies behind it are needed
         var cleaned = Position.Min(Position.Min(_stateMachine.OldestLive(applied), Releasable), previous);
         _cleaned = Position.Max(_cleaned, cleaned);
         _lastCheckpoint = applied.Value;

@@ -118,6 +118,7 @@ public sealed partial class Journal
         }
 
         checkpoint.Dispose();
+        Volatile.Write(ref _published, checkpoint.Head.Position.Value);
         Volatile.Write(ref _released, checkpoint.Head.Cleaned.Value);
         Remove(_segments.RemoveBefore(checkpoint.Head.Cleaned));
         _files.SyncDirectory();

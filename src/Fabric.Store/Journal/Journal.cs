@@ -79,7 +79,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _received = _end = _sealed = _durable = recovered.End.Value;
         _committed = recovered.Committed.Value;
         _batchStart = recovered.End.Value;
-        _applied = _lastCheckpoint = (recovered.Checkpoint?.Position ?? options.Begins).Value;
+        _applied = _lastCheckpoint = _published = (recovered.Checkpoint?.Position ?? options.Begins).Value;
         _cleaned = recovered.Checkpoint?.Cleaned ?? Position.Zero;
         _released = _cleaned.Value;
         _systemRecords = [.. recovered.SystemRecords];

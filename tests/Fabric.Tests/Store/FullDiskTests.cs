@@ -1,5 +1,6 @@
 using Fabric.Store;
 using Fabric.Store.Journal;
+using Fabric.Store.Recovery;
 
 namespace Fabric.Tests.Store;
 
@@ -56,12 +57,34 @@ internal sealed class FullDiskTests
         for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
         {
             await opened.AppendAppliedAsync(number, 100, 300);
-            Assert.That(disk.ListFiles(Home).Where(name => name.StartsWith("checkpoint", StringComparison.Ordinal)), Is.Empty);
+            Assert.That(disk.ListFiles(Home).Where(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)), Is.Empty);
         }
 
+        await Opened.UntilAsync(() => !disk.FileExists($"{Home}/checkpoint.new"), "what did not fit is deleted"); // one may just be tried
         disk.Free = 400_000;
         await opened.AppendAppliedAsync(1_000_000, 1000, 300);
         await Opened.UntilAsync(() => disk.ListFiles(Home).Any(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)), "there is room for one");
+    }
+
+    [Test]
+    public async Task What_only_a_checkpoint_that_failed_would_have_made_needless_is_kept()
+    {
+        var disk = new CrashDisk { Free = 250_050 };
+        await using var opened = await Opened.OpenAsync(
+            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
+        opened.Numbers.Oldest = null;
+        opened.BecomeMaster();
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
+        {
+            await opened.AppendAppliedAsync(number, 100, 300); // for checkpoints there is no room
+        }
+
+        disk.Free = 400_000;
+        await opened.AppendAppliedAsync(1_000_000, 300, 300);
+        await Opened.UntilAsync(() => disk.ListFiles(Home).Any(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)), "there is room for one");
+        var first = disk.ListFiles(Home).First(name => name.StartsWith("checkpoint-", StringComparison.Ordinal));
+        Assert.That(CheckpointFile.TryRead(disk, $"{Home}/{first}")!.Value.Head.Cleaned, Is.EqualTo(Position.Zero), "if it rots, everything is read again");
     }
 
     [Test]
