@@ -177,18 +177,7 @@ public sealed class ReplicaStateFile
         BinaryPrimitives.WriteInt64LittleEndian(body[^OriginBytes..], Inherited.Value);
         Origin.TryWriteBytes(body[^16..]);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Checksum(body));
-
-        var path = Path.Combine(_directory, Name);
-        var beside = path + ".new";
-        using (var file = _disk.Open(beside, DiskFileMode.OpenOrCreate))
-        {
-            file.SetLength(bytes.Length);
-            file.Write(bytes, 0);
-            file.Sync();
-        }
-
-        _disk.Rename(beside, path);
-        _disk.SyncDirectory(_directory);
+        WholeFile.Write(_disk, _directory, Name, bytes);
     }
 
     private static uint Checksum(ReadOnlySpan<byte> bytes)

@@ -48,19 +48,12 @@ internal sealed record DevelopmentSettings(int Replicas, int PortOffset, string?
         }
     }
 
-    /// <summary>Writes the file, in one step as far as readers can see.</summary>
+    /// <summary>Writes the file, whole or not at all.</summary>
     public void Write(IDisk disk, string directory)
     {
         var bytes = JsonSerializer.SerializeToUtf8Bytes(ZooKeeper is null
             ? new Dictionary<string, object> { ["replicas"] = Replicas, ["portOffset"] = PortOffset }
             : new Dictionary<string, object> { ["replicas"] = Replicas, ["portOffset"] = PortOffset, ["zooKeeper"] = ZooKeeper });
-        var path = Path.Combine(directory, FileName);
-        using (var file = disk.Open(path + ".new", DiskFileMode.OpenOrCreate))
-        {
-            file.SetLength(0);
-            file.Write(bytes, 0);
-        }
-
-        disk.Rename(path + ".new", path);
+        WholeFile.Write(disk, directory, FileName, bytes);
     }
 }

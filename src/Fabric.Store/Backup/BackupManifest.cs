@@ -53,20 +53,7 @@ public sealed record BackupManifest(
     }
 
     /// <summary>Writes it so that it is there whole or not at all, and with it everything that was synced before.</summary>
-    internal void Write(IDisk disk, string directory)
-    {
-        var path = Path.Combine(directory, FileName);
-        var bytes = Encode();
-        using (var file = disk.Open(path + ".new", DiskFileMode.OpenOrCreate))
-        {
-            file.SetLength(bytes.Length);
-            file.Write(bytes, 0);
-            file.Sync();
-        }
-
-        disk.Rename(path + ".new", path);
-        disk.SyncDirectory(directory);
-    }
+    internal void Write(IDisk disk, string directory) => WholeFile.Write(disk, directory, FileName, Encode());
 
     private static BackupManifest Read(JsonElement root, string path)
     {

@@ -51,20 +51,7 @@ internal sealed record CopyState(Guid StoreId, Position First, Position Checkpoi
     }
 
     /// <summary>Writes the file; on disk, whole, when it returns.</summary>
-    public void Write(IDisk disk, string directory, string name)
-    {
-        var path = Path.Combine(directory, name);
-        var bytes = Encode();
-        using (var file = disk.Open(path + ".new", DiskFileMode.OpenOrCreate))
-        {
-            file.SetLength(bytes.Length);
-            file.Write(bytes, 0);
-            file.Sync();
-        }
-
-        disk.Rename(path + ".new", path);
-        disk.SyncDirectory(directory);
-    }
+    public void Write(IDisk disk, string directory, string name) => WholeFile.Write(disk, directory, name, Encode());
 
     private static CopyState Decode(ReadOnlySpan<byte> body)
     {
