@@ -217,15 +217,32 @@ internal static partial class FaultPlan
             all => all.EnsureRegistryRuns());
     }
 
-    /// <summary>A copy of the registry's disk is made, and some time later the registry is set back to it.</summary>
+    /// <summary>A copy of the registry's disk is made, and some time later the registry is set back to it. The master may have died meanwhile, and others be what they were not.</summary>
     private static Fault RestoreRegistry(Random random, TimeSpan at)
     {
+        var duration = Some(random, 1, 15);
+        var (dies, share) = (random.Next(2) == 0, random.NextDouble());
         IReadOnlyDictionary<string, Disk.FileContent>? copy = null;
+        int? dead = null;
         return new Fault(
             at,
-            Some(random, 1, 15),
-            "the registry is set back to what it was at this moment, at the end",
-            all => copy = all.Registry.Host.Disk.Copy(),
+            duration,
+            $"the registry is set back to what it was at this moment, at the end{(dies ? "; the master is killed meanwhile" : "")}",
+            all =>
+            {
+                copy = all.Registry.Host.Disk.Copy();
+                if (dies)
+                {
+                    all.World.After(duration * share, all.World.Control, () =>
+                    {
+                        if (copy is not null)
+                        {
+                            dead = all.Find(new Victim(0, Part.Master));
+                            all.Kill(dead.Value);
+                        }
+                    });
+                }
+            },
             all =>
             {
                 if (copy is not null)
@@ -237,6 +254,11 @@ internal static partial class FaultPlan
                 }
 
                 all.EnsureRegistryRuns();
+                if (dead is { } number)
+                {
+                    dead = null;
+                    all.EnsureRuns(number);
+                }
             });
     }
 

@@ -17,6 +17,7 @@ internal sealed class SimulatedConnection : INetworkConnection
     private SimulatedConnection _peer = null!;
     private readonly PacketStream _outgoing = new();
     private bool _isClosed;
+    private bool _isForgotten;
     private bool _inputEnded;
 
     private SimulatedConnection(Process process, int port, Process peer, int peerPort)
@@ -78,6 +79,13 @@ internal sealed class SimulatedConnection : INetworkConnection
         peer.Reset();
     }
 
+    /// <summary>This end learns that the connection is gone, and what it has on its way is lost; the other end learns it when it sends something.</summary>
+    internal void BreakHere()
+    {
+        _isForgotten = true;
+        Reset();
+    }
+
     /// <summary>Hands bytes to the wire.</summary>
     internal void Transmit(byte[] bytes)
     {
@@ -101,6 +109,11 @@ internal sealed class SimulatedConnection : INetworkConnection
 
     private void OnBytes(byte[] bytes)
     {
+        if (_peer._isForgotten)
+        {
+            return;
+        }
+
         if (_process.IsDead || _isClosed)
         {
             if (_process.Host.IsUp)

@@ -59,12 +59,21 @@ internal sealed class SimulatedNetwork(Process process) : INetwork
         _connections.Clear();
     }
 
-    /// <summary>Breaks some connections, as a router that forgets them does.</summary>
+    /// <summary>Breaks some connections, as a router that forgets them does; of a third of them only this end learns.</summary>
     public void BreakSome(Random random, double share)
     {
         foreach (var connection in _connections.ToArray())
         {
-            if (random.NextDouble() < share)
+            if (random.NextDouble() >= share)
+            {
+                continue;
+            }
+
+            if (random.Next(3) == 0)
+            {
+                connection.BreakHere();
+            }
+            else
             {
                 connection.Break();
             }

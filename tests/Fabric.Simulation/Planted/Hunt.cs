@@ -24,7 +24,7 @@ internal static class Hunt
         {
             planted.Plant(root, copy);
             var program = Build(copy);
-            output.WriteLine($"{"bug",-24}{"caught by",-12}{"seed",8}{"seeds",8}{"seconds",9}");
+            output.WriteLine($"{"bug",-30}{"caught by",-12}{"seed",8}{"seeds",8}{"seconds",9}");
             var caught = wanted.Count(bug => Catch(bug, program, options, output));
             output.WriteLine($"{caught} of {wanted.Count} planted bugs caught");
             return caught == wanted.Count ? 0 : 1;
@@ -42,7 +42,7 @@ internal static class Hunt
         campaign.RunAll();
         var first = campaign.Failed.Count > 0 ? campaign.Failed[0] : null;
         output.WriteLine(string.Create(System.Globalization.CultureInfo.InvariantCulture,
-            $"{bug.Name,-24}{first?.Verdict ?? "NOT CAUGHT",-12}{first?.Seed.ToString() ?? "-",8}{campaign.Ran,8}{clock.Elapsed.TotalSeconds,9:F0}   {bug.What}"));
+            $"{bug.Name,-30}{first?.Verdict ?? "NOT CAUGHT",-12}{first?.Seed.ToString() ?? "-",8}{campaign.Ran,8}{clock.Elapsed.TotalSeconds,9:F0}   {bug.What}"));
         return first is not null;
     }
 
