@@ -8,6 +8,11 @@ internal static partial class FaultPlan
     private static Fault CutClient(Random random, TimeSpan at)
     {
         var (client, broker) = (random.Next(8), random.Next(3));
+        if (random.Next(2) == 0)
+        {
+            return new Fault(at, TimeSpan.Zero, "a client's connections are gone, and it alone knows", all => all.Client(client).Process?.Network.ForgetAll(), _ => { });
+        }
+
         return Cut(at, Some(random, 0.05, 10), $"a client and broker{broker + 1} cannot reach each other", all =>
         [
             all.World.Wires.Between(all.Client(client), all.Brokers[broker].Host), all.World.Wires.Between(all.Brokers[broker].Host, all.Client(client)),

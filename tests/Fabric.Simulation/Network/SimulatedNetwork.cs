@@ -80,6 +80,15 @@ internal sealed class SimulatedNetwork(Process process) : INetwork
         }
     }
 
+    /// <summary>Breaks all connections, and the other ends do not learn of it.</summary>
+    public void ForgetAll()
+    {
+        foreach (var connection in _connections.ToArray())
+        {
+            connection.BreakHere();
+        }
+    }
+
     internal void Closed(SimulatedListener listener) => _listeners.Remove(listener.Port);
 
     internal void Closed(SimulatedConnection connection) => _connections.Remove(connection);
