@@ -60,10 +60,16 @@ internal sealed partial class FailoverConnection
 
     /// <summary>Acknowledges a message within a transaction.</summary>
     /// <returns>False when the transaction has ended.</returns>
+    /// <exception cref="TransactionRolledBackException">The message came over a connection that is lost.</exception>
     public bool Accept(TransactionCore transaction, ConsumerCore consumer, Incoming message, MessageAck ack)
     {
         lock (_gate)
         {
+            if (!CanSettle(consumer, message))
+            {
+                throw ConsumerCore.CameOverALostConnection();
+            }
+
             if (transaction.HasEnded)
             {
                 return false;
@@ -76,6 +82,24 @@ internal sealed partial class FailoverConnection
             return true;
         }
     }
+
+    /// <summary>Says what becomes of a message, unless it came over a connection that is lost: then it comes again.</summary>
+    public void Settle(ConsumerCore consumer, Incoming message, MessageAck ack)
+    {
+        lock (_gate)
+        {
+            if (CanSettle(consumer, message))
+            {
+                Post(ack);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Whether the message came over the connection that there is. The consumers learn of a loss after the connection and before the next one, so both are asked; what belongs to neither would be taken by the next
+    /// connection for an acknowledgement of whatever it brings. Under the gate.
+    /// </summary>
+    private bool CanSettle(ConsumerCore consumer, Incoming message) => _transport is not null && consumer.IsCurrent(message);
 
     /// <summary>Ends a transaction.</summary>
     /// <returns>The request to wait for; null when the broker knows nothing of the transaction.</returns>

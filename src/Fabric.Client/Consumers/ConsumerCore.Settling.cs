@@ -41,8 +41,7 @@ internal sealed partial class ConsumerCore
             ThrowIfClosed();
             if (IsStale(message))
             {
-                throw new TransactionRolledBackException(
-                    "the connection broke since the message was received; it will be delivered again");
+                throw CameOverALostConnection();
             }
 
             message.State = IncomingState.InTransaction;
@@ -55,6 +54,10 @@ internal sealed partial class ConsumerCore
             throw new InvalidOperationException("the transaction has ended");
         }
     }
+
+    /// <summary>What settling a message says whose connection is lost.</summary>
+    public static TransactionRolledBackException CameOverALostConnection() =>
+        new("the connection broke since the message was received; it will be delivered again");
 
     /// <summary>The transaction has committed: the broker has dropped the messages from its list.</summary>
     public void Committed(Incoming message)
@@ -136,6 +139,15 @@ internal sealed partial class ConsumerCore
         foreach (var ack in acks)
         {
             writer.WriteFrame(ack);
+        }
+    }
+
+    /// <summary>Whether the message came over the last connection that this consumer knows of.</summary>
+    public bool IsCurrent(Incoming message)
+    {
+        lock (_sync)
+        {
+            return !IsStale(message);
         }
     }
 
@@ -236,7 +248,7 @@ internal sealed partial class ConsumerCore
     {
         var ack = CreateAck(AckType.Poison, message, message, count: 1);
         ack.PoisonCause = new BrokerError("java.lang.Throwable", reason);
-        _connection.PostCommand(ack);
+        _connection.Settle(this, message, ack);
     }
 
     private void Redeliver(List<Incoming> messages, TimeSpan delay, bool first)

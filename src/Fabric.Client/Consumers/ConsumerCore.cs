@@ -311,7 +311,7 @@ internal sealed partial class ConsumerCore
             Remove(message);
         }
 
-        _connection.PostCommand(CreateAck(AckType.Expired, message, message, count: 1));
+        _connection.Settle(this, message, CreateAck(AckType.Expired, message, message, count: 1));
         return null;
     }
 

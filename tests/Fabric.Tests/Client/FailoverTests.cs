@@ -1,5 +1,10 @@
+using System.Text.Json;
 using Fabric.Client;
+using Fabric.Client.Connections;
+using Fabric.Client.Consumers;
 using Fabric.Protocols.OpenWire.Commands;
+using Fabric.Runtime;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fabric.Tests.Client;
 
@@ -201,6 +206,36 @@ internal sealed class FailoverTests
         }
 
         Assert.That(counts, Is.EqualTo(new[] { ("1", 2), ("2", 2), ("3", 2), ("4", 1) }));
+    }
+
+    [Test]
+    public async Task What_came_over_a_lost_connection_is_settled_over_no_other()
+    {
+        await using var connection = new FailoverConnection(
+            FabricRuntime.System, ClientUrl.Parse($"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0"),
+            new FabricClientOptions { UserName = "me", Password = "secret" }, static _ => ValueTask.CompletedTask, NullLogger.Instance);
+        var consumer = new ConsumerCore(connection, "queue://in", ConsumerOptions.Default, JsonSerializerOptions.Web);
+        var receiving = consumer.ReceiveAsync(CancellationToken.None).AsTask();
+        await using var first = await _one.AcceptLoginAsync();
+        var subscription = await first.ReadUntilAsync<ConsumerInfo>();
+        await first.RespondAsync(subscription);
+        await first.DispatchAsync(subscription, 1);
+        var message = await receiving;
+        var transaction = connection.NewTransaction();
+        first.Break();
+        await EventuallyAsync(() => connection.State == ConnectionState.Reconnecting);
+
+        // The application may be on its way here since before the loss: the connection knows of it before its consumers do.
+        Assert.Throws<TransactionRolledBackException>(() => connection.Accept(transaction, consumer, message, new MessageAck()));
+        await using var second = await _two.AcceptLoginAsync();
+        await second.RespondAsync(await second.ReadUntilAsync<ConsumerInfo>());
+        await EventuallyAsync(() => connection.State == ConnectionState.Connected);
+        Assert.Throws<TransactionRolledBackException>(() => connection.Accept(transaction, consumer, message, new MessageAck()));
+        Assert.That(transaction.Accepts, Is.Empty);
+        Assert.That(transaction.HasBegun, Is.False);
+        connection.Settle(consumer, message, new MessageAck());
+        consumer.Close();
+        await second.ReadAsync<RemoveInfo>(); // and nothing before
     }
 
     [Test]
