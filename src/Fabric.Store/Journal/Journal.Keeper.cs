@@ -120,7 +120,7 @@ public sealed partial class Journal
         checkpoint.Dispose();
         Volatile.Write(ref _published, checkpoint.Head.Position.Value);
         Volatile.Write(ref _released, checkpoint.Head.Cleaned.Value);
-        Remove(_segments.RemoveBefore(checkpoint.Head.Cleaned));
+        Remove(_segments.RemoveBefore(checkpoint.Head.Cleaned), keepsFiles: true);
         _files.SyncDirectory();
     }
 

@@ -348,7 +348,7 @@ public sealed partial class Journal
         _segments.Pin(segment);
         _segments.Release(_current);
         _current = segment;
-        _files.Cut(segment, request.End, Position.Min(Committed, request.End), () => Remove(_segments.RemoveAfter(segment.First)));
+        _files.Cut(segment, request.End, Position.Min(Committed, request.End), () => Remove(_segments.RemoveAfter(segment.First), keepsFiles: false));
         if (segment.First == request.End)
         {
             SegmentFiles.MarkBefore(_segments, request.End, request.End, Position.Min(Committed, request.End));
@@ -384,11 +384,12 @@ public sealed partial class Journal
         _durableWaiters.Clear();
     }
 
-    private void Remove(IReadOnlyList<Segment> segments)
+    private void Remove(IReadOnlyList<Segment> segments, bool keepsFiles)
     {
         foreach (var segment in segments)
         {
-            _files.Retire(segment, _segments.TryClose(segment));
+            var isClosed = _segments.TryClose(segment);
+            _files.Retire(segment, isClosed && keepsFiles);
         }
     }
 

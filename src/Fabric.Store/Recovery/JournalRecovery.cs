@@ -160,7 +160,8 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
     {
         foreach (var later in segments.RemoveAfter(first))
         {
-            files.Retire(later, segments.TryClose(later));
+            segments.TryClose(later);
+            files.Retire(later, unused: false);
         }
     }
 

@@ -120,7 +120,9 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
         }
     }
 
-    /// <summary>Removes a segment that is needed no more: makes a spare of it, or deletes it when there are enough or somebody reads from it.</summary>
+    /// <summary>Removes a segment that is needed no more: makes a spare of it, or deletes it when there are enough.</summary>
+    /// <param name="segment">Is in no set any more.</param>
+    /// <param name="unused">Whether its file may serve again: nobody reads from it, and its positions are not written again. What was cut comes back by the same positions, and a spare's content would be taken for theirs.</param>
     public void Retire(Segment segment, bool unused)
     {
         if (unused && segment.Capacity == segmentBytes && HasRoomForSpare() && disk.FileExists(segment.Path))
@@ -152,7 +154,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     /// <param name="segment">Holds the position; the last of the journal when <paramref name="removeLater"/> has run.</param>
     /// <param name="position">First byte to remove.</param>
     /// <param name="committed">For the mark that takes their place.</param>
-    /// <param name="removeLater">Removes the segments behind this one.</param>
+    /// <param name="removeLater">Deletes the segments behind this one.</param>
     public void Cut(Segment segment, Position position, Position committed, Action removeLater)
     {
         WriteHeader(segment, position);

@@ -202,6 +202,49 @@ internal sealed class ReplicatedTests
     }
 
     [Test]
+    public async Task What_was_cut_is_in_no_file_that_serves_again([Values] bool interrupted)
+    {
+        var disk = new CrashDisk();
+        Position cut;
+        await using (var opened = await Opened.OpenAsync(Home, disk, commits: false))
+        {
+            opened.BecomeMaster();
+            cut = opened.Append(0).End;
+            for (var i = 1; i < 1500; i++)
+            {
+                opened.Append(i);
+                await opened.Journal.WaitDurableAsync(opened.Journal.End); // in short batches, which fill segments of the usual length
+            }
+
+            Assert.That(disk.ListFiles(Home).Count(name => name.StartsWith("journal-", StringComparison.Ordinal)), Is.GreaterThan(2));
+        }
+
+        await using (var opened = await Opened.OpenAsync(Home, disk, commits: false))
+        {
+            disk.DiesAt = interrupted ? disk.Operations + 4 : int.MaxValue;
+            try
+            {
+                await opened.Journal.TruncateAsync(cut);
+            }
+            catch (StoreException) when (interrupted)
+            {
+                // The next start goes on with it.
+            }
+        }
+
+        disk.Kill();
+        await using (var again = await Opened.OpenAsync(Home, disk, commits: false))
+        {
+            Assert.That(again.Journal.End, Is.EqualTo(cut));
+        }
+
+        foreach (var spare in disk.ListFiles(Home).Where(name => name.StartsWith("spare-", StringComparison.Ordinal)))
+        {
+            Assert.That(disk.ReadAll($"{Home}/{spare}").AsSpan().ContainsAnyExcept((byte)0), Is.False, "its records would be taken for those that are written at the same positions");
+        }
+    }
+
+    [Test]
     public async Task A_first_batch_that_is_longer_than_a_segment_never_leaves_a_journal_without_one()
     {
         var (bytes, ends) = await MakeAsync(900);
