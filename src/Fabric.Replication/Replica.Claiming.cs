@@ -20,9 +20,11 @@ public sealed partial class Replica
             using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _stopping.Token);
             won = await _coordinator.TryClaimEpochAsync(claim.Epoch, claim.ExpectedVersion, _state.Id, either.Token);
         }
-        catch (Exception exception) when (exception is IOException or OperationCanceledException)
+        catch (Exception exception)
         {
-            _logger.LogInformation("Epoch {Epoch} could not be claimed: {Reason}", claim.Epoch, exception.Message);
+            // Whether it was, the registry says: what is claimed and not led is claimed again.
+            var level = exception is IOException or OperationCanceledException ? LogLevel.Information : LogLevel.Error;
+            _logger.Log(level, "Epoch {Epoch} could not be claimed: {Reason}", claim.Epoch, exception.Message);
         }
 
         if (won)
@@ -104,7 +106,7 @@ public sealed partial class Replica
             {
                 succeeded = await AdoptAsync(adopt, token);
             }
-            catch (Exception exception) when (exception is IOException or OperationCanceledException)
+            catch (Exception exception)
             {
                 _logger.LogWarning("The tail of {Container} could not be fetched: {Reason}", ContainerOf(adopt.From), exception.Message);
             }

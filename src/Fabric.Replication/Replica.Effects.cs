@@ -168,7 +168,7 @@ public sealed partial class Replica
         source?.TrySetResult(answer);
     }
 
-    /// <summary>Runs something that answers by an input; it must report its own failures.</summary>
+    /// <summary>Asks somebody else something. No answer, for whatever reason, is an answer that the core is prepared for; it says nothing about our store.</summary>
     private void Run(string name, Func<Task> body)
     {
         var step = StepAsync(name, body);
@@ -201,7 +201,6 @@ public sealed partial class Replica
         catch (Exception exception)
         {
             _logger.LogError(exception, "{Name} failed", name);
-            Post(now => _core.OnStoreFailed($"{name}: {exception.Message}", now));
         }
     });
 

@@ -14,9 +14,14 @@ public sealed partial class Replica
 
     async Task<PromiseReply> IReplicaPeer.OnPromiseAsync(Guid storeId, PromiseRequest request, CancellationToken cancellationToken)
     {
-        if (_retired || _log is null || storeId != _log.Set.StoreId)
+        if (_retired || _log is null)
         {
             return new PromiseReply(_state.Id, false, _state.Promised, false, EpochTable.Empty);
+        }
+
+        if (storeId != _log.Set.StoreId)
+        {
+            return new PromiseReply(_state.Id, false, Epoch.None, false, EpochTable.Empty); // our epochs say nothing to another broker
         }
 
         return await AskAsync(_claims, token => now => _core.OnPromiseRequested(request, token, now), cancellationToken);

@@ -208,11 +208,15 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
     /// <summary>
     /// A broker that was formed with one replica may have more by now; the journal that would say so is damaged, so the registry is asked. When there is no other, a person has to put the journal right, and nothing may keep them from it.
     /// </summary>
+    /// <remarks>A registry that says nothing may have been emptied just now, and another replica, if there is one, writes the set anew as soon as it is connected.</remarks>
     private async Task RequireOthersAsync()
     {
+        TimeSpan? unknownSince = null;
         while (_firstSet.Members.Count == 1 && _view.Set is not { Members.Count: > 1 })
         {
-            if (_view.Connected)
+            var view = _view;
+            unknownSince = view.Connected && view.Set is null ? unknownSince ?? Now : null;
+            if (view.Connected && (view.Set is not null || Now - unknownSince > 3 * _options.Times.StepLimit))
             {
                 await OnDiskAsync(() => JournalDamage.Clear(_runtime.Disk, _options.Journal.Directory));
                 throw Alone();
@@ -284,7 +288,7 @@ public sealed class ReplicaRepair : ICopierEvents, IAsyncDisposable
 
     private void RequireSameStore(MasterAddress master, FollowFrame answer)
     {
-        if (answer.Kind == FollowFrameKind.Refused && answer.Refusal == FollowRefusal.ForeignStore)
+        if (answer.Kind == FollowFrameKind.Refused && answer.Refusal == FollowRefusal.ForeignStore && _view.Set is { } shown && shown.StoreId != _firstSet.StoreId)
         {
             throw new StoreException($"{_damage}, and {master.Container} does not accept this replica: {answer.Reason}");
         }

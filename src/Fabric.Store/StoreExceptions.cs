@@ -17,7 +17,7 @@ public class StoreException : IOException
 }
 
 /// <summary>
-/// The disk is full, or it does not answer. What it holds is as good as before, so the store may be opened again when that is over; nothing has to be repaired.
+/// The disk is full, or it does not answer, or the process has too many files open. What it holds is as good as before, so the store may be opened again when that is over; nothing has to be repaired.
 /// </summary>
 public sealed class StoreUnavailableException : StoreException
 {
@@ -25,6 +25,9 @@ public sealed class StoreUnavailableException : StoreException
     private const int PosixQuota = 122;
     private const int WindowsDiskFull = unchecked((int)0x80070070);
     private const int WindowsHandleDiskFull = unchecked((int)0x80070027);
+    private const int PosixTooManyFilesOnMachine = 23;
+    private const int PosixTooManyFiles = 24;
+    private const int WindowsTooManyFiles = unchecked((int)0x80070004);
 
     public StoreUnavailableException(string message)
         : base(message)
@@ -38,6 +41,10 @@ public sealed class StoreUnavailableException : StoreException
 
     /// <summary>Refuses what a disk has room for and should keep for something else.</summary>
     internal static IOException NoRoom(string message) => new(message, OperatingSystem.IsWindows() ? WindowsDiskFull : PosixNoSpace);
+
+    /// <summary>Whether a file could not be opened because the process, or the machine, has too many open.</summary>
+    public static bool IsOutOfFiles(Exception exception) => exception is IOException
+        && exception.HResult is PosixTooManyFiles or PosixTooManyFilesOnMachine or WindowsTooManyFiles;
 
     /// <summary>Whether a disk refused because there is no space left, or no quota.</summary>
     public static bool IsDiskFull(Exception exception) => exception is IOException

@@ -75,9 +75,15 @@ internal static class ElectionJson
         writer.WriteEndArray();
     });
 
-    public static ReplicaSetRecord ReadSet(ReadOnlyMemory<byte> data, string path) => Json.Parse(data, path, root => new ReplicaSetRecord(
-        Guid.ParseExact(root.GetProperty("storeId").GetString()!, "N"),
-        [.. root.GetProperty("members").EnumerateArray().Select(ReadMember)]));
+    public static ReplicaSetRecord ReadSet(ReadOnlyMemory<byte> data, string path) => Json.Parse(data, path, root =>
+    {
+        var set = new ReplicaSetRecord(
+            Guid.ParseExact(root.GetProperty("storeId").GetString()!, "N"),
+            [.. root.GetProperty("members").EnumerateArray().Select(ReadMember)]);
+        return set.Members.Count is > 0 and <= ReplicaSetRecord.MembersMax && set.Members.DistinctBy(member => member.Replica).Count() == set.Members.Count
+            ? set
+            : throw new FormatException($"a replica set has 1 to {ReplicaSetRecord.MembersMax} different members");
+    });
 
     public static byte[] Write(ReplicaSetChangeRecord change) => Json.Object(writer =>
     {
@@ -170,7 +176,7 @@ internal static class ElectionJson
 
     private static ReplicaMemberRecord ReadMember(JsonElement element) => new(
         ReplicaOf(element),
-        element.GetProperty("container").GetString()!,
+        element.GetProperty("container").GetString() ?? throw new FormatException("a member has no container"),
         element.OptionalString("origin") is { } origin ? Guid.ParseExact(origin, "N") : null);
 
     private static Guid ReplicaOf(JsonElement element) => Guid.ParseExact(element.GetProperty("replica").GetString()!, "N");

@@ -85,6 +85,9 @@ public sealed record ReplicaMemberRecord(Guid Replica, string Container, Guid? O
 /// <param name="Members">In the order of their ids.</param>
 public sealed record ReplicaSetRecord(Guid StoreId, IReadOnlyList<ReplicaMemberRecord> Members)
 {
+    /// <summary>Most members a set may have.</summary>
+    public const int MembersMax = 9;
+
     public bool Equals(ReplicaSetRecord? other) =>
         other is not null && StoreId == other.StoreId && Members.SequenceEqual(other.Members);
 

@@ -131,7 +131,7 @@ public enum FollowEnd
     /// <summary>This replica is not in its replica set, and nobody asked for it to be.</summary>
     NotMember,
 
-    /// <summary>It will not have this replica; a person has to look at it.</summary>
+    /// <summary>It has other data. If the registry says that the broker has, a person has to look at this replica; otherwise it is another broker's, at a dead master's address.</summary>
     Rejected,
 }
 

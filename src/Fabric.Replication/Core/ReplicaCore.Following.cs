@@ -81,10 +81,17 @@ public sealed partial class ReplicaCore
 
         _following = false;
         _nextFollow = now + _times.FollowRetry;
-        if (end == FollowEnd.Rejected)
+        if (end == FollowEnd.Rejected && _view.Set is { } shown && shown.StoreId != Set.StoreId)
         {
             OnStoreFailed($"{master.Container} does not accept this replica: {reason}", now);
             return;
+        }
+
+        if (end == FollowEnd.Rejected)
+        {
+            // The registry knows of no other store: it is another broker's replica that has got the address of a master which died.
+            _effects.Add(new ReplicaEffect.Note($"{master.Container} is not at {master.Address}: {reason}"));
+            end = FollowEnd.Refused;
         }
 
         if (end == FollowEnd.NotMember)

@@ -14,9 +14,10 @@ public sealed class SystemNetwork : INetwork
     public async ValueTask<INetworkConnection> ConnectAsync(
         string host, int port, SslClientAuthenticationOptions? tls, CancellationToken cancellationToken)
     {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        Socket? socket = null;
         try
         {
+            socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }; // fails when the process has too many files open
             await socket.ConnectAsync(host, port, cancellationToken).ConfigureAwait(false);
             Stream stream = new NetworkStream(socket, ownsSocket: true);
             if (tls is not null)
@@ -30,17 +31,17 @@ public sealed class SystemNetwork : INetwork
         }
         catch (SocketException exception)
         {
-            socket.Dispose();
+            socket?.Dispose();
             throw new IOException($"cannot connect to {host}:{port}: {exception.Message}", exception);
         }
         catch (AuthenticationException exception)
         {
-            socket.Dispose();
+            socket?.Dispose();
             throw new IOException($"TLS handshake with {host}:{port} failed: {exception.Message}", exception);
         }
         catch
         {
-            socket.Dispose();
+            socket?.Dispose();
             throw;
         }
     }

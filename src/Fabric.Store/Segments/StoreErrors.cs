@@ -15,6 +15,12 @@ internal static class StoreErrors
             return already;
         }
 
+        if (StoreUnavailableException.IsOutOfFiles(exception))
+        {
+            return new StoreUnavailableException(
+                $"the journal in {directory} cannot open its files, because the process or the machine has too many open: allow more (ulimit -n), or fewer connections; the replica comes back by itself", exception);
+        }
+
         if (!IsDiskFull(exception))
         {
             return new StoreException($"the journal in {directory} failed: {exception.Message}", exception);

@@ -56,6 +56,16 @@ internal sealed class ElectionJsonTests
         });
     }
 
+    [TestCase("""{"storeId":"0f8fad5bd9cb469fa16570867728950e","members":[]}""", "1 to 9 different members")]
+    [TestCase("""{"storeId":"0f8fad5bd9cb469fa16570867728950e","members":[{"replica":"0f8fad5bd9cb469fa16570867728950e","container":"a"},{"replica":"0f8fad5bd9cb469fa16570867728950e","container":"b"}]}""", "1 to 9 different members")]
+    [TestCase("""{"storeId":"0f8fad5bd9cb469fa16570867728950e","members":[{"replica":"0f8fad5bd9cb469fa16570867728950e","container":null}]}""", "no container")]
+    [TestCase("""{"storeId":"0f8fad5bd9cb469fa16570867728950e"}""", "cannot be read")]
+    public void What_cannot_be_a_replica_set_is_said_to_be_unreadable(string text, string why)
+    {
+        var refused = Assert.Throws<RegistryContentException>(() => ElectionJson.ReadSet(Encoding.UTF8.GetBytes(text), "/p"));
+        Assert.That(refused.Message, Does.Contain("/p").And.Contain(why));
+    }
+
     [Test]
     public void A_replica_set_is_read_as_it_was_written()
     {

@@ -144,6 +144,19 @@ internal sealed class CopyDecisionTests : IReplicaLog
     }
 
     /// <summary>The registry names the master, and it takes us.</summary>
+    [Test]
+    public void A_stranger_at_a_dead_masters_address_is_no_reason_to_leave_unless_the_registry_says_that_the_broker_has_other_data([Values] bool isShown)
+    {
+        var state = new CandidateState(Other, "broker2", "host:1", 1, ReplicaRole.Master, Epoch.None, Epoch.None, Position.Zero, new Epoch(8));
+        var shown = isShown ? new ReplicaSet(Guid.NewGuid(), Set.Members) : Set;
+        _core.OnRegistry(new RegistryView(true, new Epoch(8), 1, [new PublishedCandidate(1, state)]) { Set = shown }, TimeSpan.Zero);
+        Assert.That(Kinds(), Does.Contain(nameof(ReplicaEffect.StartFollowing)));
+        _core.OnFollowEnded(Master with { Epoch = new Epoch(8) }, FollowEnd.Rejected, "its store is another", TimeSpan.Zero);
+        Assert.That(_core.Role, isShown ? Is.EqualTo(ReplicaRole.Retired) : Is.EqualTo(ReplicaRole.Electing));
+        Tick(1);
+        Assert.That(Kinds(), isShown ? Does.Not.Contain(nameof(ReplicaEffect.StartFollowing)) : Does.Contain(nameof(ReplicaEffect.StartFollowing)), "it tries again");
+    }
+
     private void Follow(bool copies)
     {
         var state = new CandidateState(Other, "broker2", "host:1", 1, ReplicaRole.Master, Epoch.None, Epoch.None, Position.Zero, new Epoch(8));

@@ -20,6 +20,9 @@ internal sealed class MemoryRegistry(int expected)
     /// <summary>What a container is made to believe instead of the truth.</summary>
     public Func<string, RegistryView, RegistryView>? Distort { get; set; }
 
+    /// <summary>Is called for each claim, and may throw.</summary>
+    public Action OnClaim { get; set; } = static () => { };
+
     /// <summary>Claims that were refused.</summary>
     public int RefusedClaims { get; private set; }
 
@@ -188,6 +191,7 @@ internal sealed class MemoryRegistry(int expected)
                     throw new IOException("the registry is away");
                 }
 
+                registry.OnClaim();
                 if (registry._version != expectedVersion || epoch <= registry._epoch)
                 {
                     registry.RefusedClaims++;

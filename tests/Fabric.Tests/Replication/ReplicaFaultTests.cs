@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Fabric.Replication;
 using Fabric.Replication.Core;
 using Fabric.Store;
@@ -90,6 +91,38 @@ internal sealed class ReplicaFaultTests
         await group.EventuallyAsync(() => group.Nodes.Exists(node => node.Replica.Status.Failure is not null), "one is out");
         Assert.That(group.Nodes.Select(node => node.Replica.Status.Failure).OfType<string>(), Is.All.Contains("no promise"));
         Assert.That(group.Nodes.Exists(node => node.IsServing), Is.False);
+    }
+
+    [Test]
+    public async Task What_goes_wrong_on_the_way_to_others_is_no_failure_of_the_store([Values] bool inTheRegistry)
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var failures = 0;
+        void FailSometimes()
+        {
+            if (Interlocked.Increment(ref failures) <= 4)
+            {
+                throw inTheRegistry ? new InvalidOperationException("this content makes no sense") : new SocketException((int)SocketError.TooManyOpenSockets);
+            }
+        }
+
+        if (inTheRegistry)
+        {
+            group.Registry.OnClaim = FailSometimes;
+        }
+        else
+        {
+            group.Network.OnPromise = (_, _, _) => FailSometimes();
+        }
+
+        await group.CrashAsync(master);
+        var next = await group.MasterAsync();
+        Assert.That(failures, Is.GreaterThan(4));
+        Assert.That(group.Nodes.Select(node => node.Replica.Status.Failure), Is.All.Null);
+        next.Append(1);
+        await group.StartAsync(master.Container);
+        await group.AgreedAsync(1);
     }
 
     [Test]
