@@ -31,7 +31,7 @@ public sealed class JournalBackup(FabricRuntime runtime)
     public async Task<BackupManifest> CreateAsync(string source, string destination, CancellationToken cancellationToken = default)
     {
         RequireEmpty(Disk, destination);
-        Disk.CreateDirectory(destination);
+        DurableDirectory.Create(Disk, destination);
         for (var attempt = 1; ; attempt++)
         {
             try
@@ -81,7 +81,7 @@ public sealed class JournalBackup(FabricRuntime runtime)
     {
         RequireEmpty(Disk, destination);
         var manifest = await VerifyAsync(backup, cancellationToken);
-        Disk.CreateDirectory(destination);
+        DurableDirectory.Create(Disk, destination);
         try
         {
             foreach (var file in manifest.Files)

@@ -206,12 +206,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     private static Journal Open(FabricRuntime runtime, JournalOptions options, IStateMachine stateMachine, IJournalObserver observer)
     {
         var disk = runtime.Disk;
-        if (!disk.DirectoryExists(options.Directory))
-        {
-            disk.CreateDirectory(options.Directory);
-            disk.SyncDirectory(Path.GetDirectoryName(options.Directory) ?? options.Directory);
-        }
-
+        DurableDirectory.Create(disk, options.Directory);
         StoreDirectory.RefuseForeign(disk, options.Directory); // before the lock, which makes a file
         var directoryLock = disk.LockDirectory(options.Directory);
         var segments = new SegmentSet(disk);
