@@ -79,7 +79,7 @@ public readonly record struct HistoryEvent
     public bool Redelivered { get; init; }
 
     /// <summary>
-    /// The delivery was on its way from a master when another took over, and arrived when that was over: it shows that the message exists, and that
+    /// The delivery was on its way from a master when another took over, and arrived when that was over, or the broker had lost its connection to the consumer, who did not know: it shows that the message exists, and that
     /// another has got it meanwhile is nobody's fault.
     /// </summary>
     public bool IsLate { get; init; }

@@ -235,6 +235,24 @@ internal sealed class Scenario
             Runtime = process.Runtime, UserName = "user", Password = "password", LoggerFactory = new TraceLoggers(process),
         };
         await using var fabric = new FabricClient(_cluster.Url, options);
+        var interruptions = 0;
+        fabric.Interrupted += (_, _) =>
+        {
+            interruptions++;
+            return ValueTask.CompletedTask;
+        };
+        int before;
+        do
+        {
+            before = interruptions; // a master that leaves meanwhile has not said that there is nothing more
+            await fabric.ConnectAsync();
+            await DrainAsync(fabric);
+        }
+        while (interruptions > before);
+    }
+
+    private async Task DrainAsync(FabricClient fabric)
+    {
         foreach (var queue in new[] { First, Second, Shelf, DeadLetters })
         {
             await using var consumer = fabric.CreateConsumer<string>($"queue://{queue}");

@@ -63,9 +63,10 @@ internal abstract class SimulatedClient(Host host, ClusterUnderTest cluster, His
     protected MessageIdentity WriteDown(FabricClient fabric, string name, Delivery<string> delivery, string queue)
     {
         var message = Bodies.IdentityOf(delivery.Body);
-        var isLate = Cluster.IsOutOfDate(fabric.Broker?.Uri, _connectedSince);
+        var uri = fabric.Broker?.Uri;
+        var isLate = Cluster.IsOutOfDate(uri, _connectedSince) || (uri is not null && Host.Process?.Network.IsForgottenBy(uri[(uri.LastIndexOf('/') + 1)..]) == true);
         World.Trace.Line(
-            World.Now, Host.Name, $"received {message} from {queue}, for the {delivery.DeliveryCount}. time{(isLate ? ", from a master that is none" : "")}");
+            World.Now, Host.Name, $"received {message} from {queue}, for the {delivery.DeliveryCount}. time{(isLate ? ", from a broker that has let go of it" : "")}");
         History.Add(new HistoryEvent
         {
             Kind = HistoryEventKind.Delivered, Consumer = name, Message = message, Queue = queue, BodyHash = BodyHash.Of(delivery.Body), At = World.Now,

@@ -39,6 +39,9 @@ internal sealed class SimulatedConnection : INetworkConnection
 
     internal Process Process => _process;
 
+    /// <summary>The other end has gone.</summary>
+    internal bool IsForgotten => _peer._isClosed || _peer._isForgotten;
+
     private World World => _process.World;
 
     public static (SimulatedConnection, SimulatedConnection) Pair(Process one, int onePort, Process other, int otherPort)

@@ -89,6 +89,9 @@ internal sealed class SimulatedNetwork(Process process) : INetwork
         }
     }
 
+    /// <summary>Whether the other end of a connection to an address has gone, and this one does not know yet.</summary>
+    public bool IsForgottenBy(string endPoint) => _connections.Exists(connection => connection.RemoteEndPoint == endPoint && connection.IsForgotten);
+
     internal void Closed(SimulatedListener listener) => _listeners.Remove(listener.Port);
 
     internal void Closed(SimulatedConnection connection) => _connections.Remove(connection);
