@@ -1,3 +1,4 @@
+using Fabric.Simulation.Planted;
 using Fabric.Simulation.Running;
 using NUnit.Framework;
 
@@ -15,6 +16,21 @@ internal sealed class SimulationTests
         Assert.That(first, Has.Count.EqualTo(20));
         Assert.That(second.Select(result => result.Hash), Is.EqualTo(first.Select(result => result.Hash)));
         Assert.That(first.Select(result => result.Hash).Distinct().Count(), Is.EqualTo(20), "seeds differ");
+    }
+
+    [Test, Order(0)]
+    public void Every_planted_bug_finds_its_place()
+    {
+        var root = Hunt.FindRoot();
+        var copy = Directory.CreateTempSubdirectory("fabric-planted-");
+        try
+        {
+            PlantedBugs.Read(Path.Combine(root, Hunt.BugsFile)).Plant(root, copy.FullName);
+        }
+        finally
+        {
+            copy.Delete(recursive: true);
+        }
     }
 
     [Test, Order(2)]

@@ -6,7 +6,7 @@ namespace Fabric.Simulation.Planted;
 /// <summary>Plants each bug and looks how many seeds it takes to catch it: what the simulator is worth.</summary>
 internal static class Hunt
 {
-    private const string BugsFile = "tests/Fabric.Simulation/Planted/bugs.txt";
+    public const string BugsFile = "tests/Fabric.Simulation/Planted/bugs.txt";
 
     /// <returns>The exit code: 0 when all were caught.</returns>
     public static int Run(CampaignOptions options, TextWriter output)
@@ -67,7 +67,8 @@ internal static class Hunt
             : throw new InvalidOperationException($"the copy with the planted bugs does not build:\n{said}");
     }
 
-    private static string FindRoot()
+    /// <summary>The checkout that this program was built in.</summary>
+    public static string FindRoot()
     {
         for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
         {

@@ -33,11 +33,8 @@ internal sealed class FullDiskTests
     public async Task A_journal_short_of_space_makes_checkpoints_early_so_that_consumed_segments_go()
     {
         var disk = new CrashDisk { Free = 400_000 };
-        await using var opened = await Opened.OpenAsync(
-            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
+        await using var opened = await OpenShortOfSpaceAsync(disk);
         opened.Numbers.Oldest = null;
-        opened.BecomeMaster();
-        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
         for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
         {
             await opened.AppendAppliedAsync(number, 100, 300);
@@ -50,10 +47,7 @@ internal sealed class FullDiskTests
     public async Task A_checkpoint_leaves_a_quarter_of_the_reserve_for_acknowledgements_and_nothing_behind_when_it_does_not_fit()
     {
         var disk = new CrashDisk { Free = 250_050 };
-        await using var opened = await Opened.OpenAsync(
-            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
-        opened.BecomeMaster();
-        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        await using var opened = await OpenShortOfSpaceAsync(disk);
         for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
         {
             await opened.AppendAppliedAsync(number, 100, 300);
@@ -70,11 +64,8 @@ internal sealed class FullDiskTests
     public async Task What_only_a_checkpoint_that_failed_would_have_made_needless_is_kept()
     {
         var disk = new CrashDisk { Free = 250_050 };
-        await using var opened = await Opened.OpenAsync(
-            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
+        await using var opened = await OpenShortOfSpaceAsync(disk);
         opened.Numbers.Oldest = null;
-        opened.BecomeMaster();
-        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
         for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
         {
             await opened.AppendAppliedAsync(number, 100, 300); // for checkpoints there is no room
@@ -137,5 +128,15 @@ internal sealed class FullDiskTests
         var refusal = Assert.ThrowsAsync<StoreException>(() => Opened.OpenAsync(Home, disk));
         Assert.That(refusal!.Message, Does.Contain("another program (db-1.log, db.data)").And.Contain("empty directory"));
         Assert.That(disk.ListFiles(Home), Is.EqualTo(new[] { "db-1.log", "db.data" }));
+    }
+
+    /// <summary>A master's journal on a disk with less than a megabyte to spare.</summary>
+    private static async Task<Opened> OpenShortOfSpaceAsync(CrashDisk disk)
+    {
+        var opened = await Opened.OpenAsync(
+            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 1024 * 1024, RetainedBytesMax = 0 });
+        opened.BecomeMaster();
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        return opened;
     }
 }
