@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Text;
 using Fabric.Runtime;
+using Fabric.Runtime.Disk;
 using Fabric.Runtime.Processes;
 using Fabric.Server.Node;
 
@@ -19,6 +21,29 @@ internal sealed class ContainerPrograms(
 {
     private const string SlotFile = "slot";
     private readonly Lock _gate = new();
+
+    /// <summary>
+    /// The container's slot: the one it has, else the lowest that no other container has, which is its own from then on, also after a
+    /// loss of power.
+    /// </summary>
+    /// <exception cref="IOException">It cannot be kept.</exception>
+    /// <exception cref="UnauthorizedAccessException">The container's directory is not ours.</exception>
+    public int TakeSlot(string container)
+    {
+        lock (_gate)
+        {
+            if (ReadSlot(container) is { } slot)
+            {
+                return slot;
+            }
+
+            var taken = Known().Select(ReadSlot).OfType<int>().ToHashSet();
+            var free = Enumerable.Range(0, ushort.MaxValue).First(candidate => !taken.Contains(candidate));
+            DurableDirectory.Create(runtime.Disk, DirectoryOf(container));
+            WholeFile.Write(runtime.Disk, DirectoryOf(container), SlotFile, Encoding.ASCII.GetBytes(Text(free)));
+            return free;
+        }
+    }
 
     public ISupervisedProcess? Find(string container) =>
         PidFile.Read(runtime.Disk, DirectoryOf(container)) is { } identity ? processes.Find(identity) : null;
@@ -57,7 +82,7 @@ internal sealed class ContainerPrograms(
 
     private ProcessStart CommandOf(string container, string directory)
     {
-        var slot = SlotOf(container);
+        var slot = TakeSlot(container);
         string[] arguments =
         [
             "run", "--name", container, "--parent", options.Name, "--data", directory, "--zookeeper", zooKeeper,
@@ -69,25 +94,6 @@ internal sealed class ContainerPrograms(
         return SelfProgram.With(arguments);
     }
 
-    /// <summary>The container's slot: what its file says, else the lowest that no other container has.</summary>
-    private int SlotOf(string container)
-    {
-        lock (_gate)
-        {
-            if (ReadSlot(container) is { } slot)
-            {
-                return slot;
-            }
-
-            var taken = Known().Select(ReadSlot).OfType<int>().ToHashSet();
-            var free = Enumerable.Range(0, ushort.MaxValue).First(candidate => !taken.Contains(candidate));
-            using var file = runtime.Disk.Open(Path.Combine(DirectoryOf(container), SlotFile), Runtime.Disk.DiskFileMode.OpenOrCreate);
-            file.SetLength(0);
-            file.Write(System.Text.Encoding.ASCII.GetBytes(Text(free)), 0);
-            return free;
-        }
-    }
-
     private int? ReadSlot(string container)
     {
         var path = Path.Combine(DirectoryOf(container), SlotFile);
@@ -96,7 +102,7 @@ internal sealed class ContainerPrograms(
             return null;
         }
 
-        using var file = runtime.Disk.Open(path, Runtime.Disk.DiskFileMode.Open);
+        using var file = runtime.Disk.Open(path, DiskFileMode.Open);
         Span<byte> text = stackalloc byte[8];
         return int.TryParse(text[..file.Read(text, 0)], NumberStyles.None, CultureInfo.InvariantCulture, out var slot) ? slot : null;
     }

@@ -64,7 +64,7 @@ internal sealed class Supervisor : IAsyncDisposable
                 return;
             }
 
-            // In the order of names, so that the slots of containers made together follow their names.
+            // In the order of names, so that the slots of containers made together follow their names. They start all at once.
             foreach (var want in wanted.OrderBy(want => want.Name, StringComparer.Ordinal))
             {
                 if (want.State == WantedState.Removed)
@@ -116,11 +116,24 @@ internal sealed class Supervisor : IAsyncDisposable
     {
         if (!_containers.TryGetValue(want.Name, out var container))
         {
+            TakeSlot(want.Name);
             container = new SupervisedContainer(_runtime, _programs, want.Name, _logger);
             _containers.Add(want.Name, container);
         }
 
         container.Want(want.State == WantedState.Running, want.Version);
+    }
+
+    private void TakeSlot(string name)
+    {
+        try
+        {
+            _programs.TakeSlot(name);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // The start will say so, and take the slot when it can.
+        }
     }
 
     private void Remove(string name)
