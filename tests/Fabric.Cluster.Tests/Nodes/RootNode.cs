@@ -20,6 +20,7 @@ internal sealed class RootNode : IAsyncDisposable
     private const int OffsetMin = 100;
     private const int OffsetMax = 3700;
     private const int PortsPerKind = 8;
+    private static readonly List<int> GivenOffsets = [];
 
     private Fabricd? _process;
     private FabricRegistry? _registry;
@@ -162,16 +163,20 @@ internal sealed class RootNode : IAsyncDisposable
         }
     }
 
-    /// <summary>A port offset at which nothing listens now on the ports of a fabric.</summary>
+    /// <summary>A port offset at which nothing listens now on the ports of a fabric, and which nobody else was given.</summary>
     public static int FreeOffset()
     {
-        for (var attempt = 0; attempt < 100; attempt++)
+        lock (GivenOffsets)
         {
-            var offset = Random.Shared.Next(OffsetMin, OffsetMax);
-            int[] ports = [2181 + offset, .. Enumerable.Range(8160 + offset, PortsPerKind), .. Enumerable.Range(61616 + offset, PortsPerKind)];
-            if (ports.All(IsFree))
+            for (var attempt = 0; attempt < 1000; attempt++)
             {
-                return offset;
+                var offset = Random.Shared.Next(OffsetMin, OffsetMax);
+                int[] ports = [2181 + offset, .. Enumerable.Range(8160 + offset, PortsPerKind), .. Enumerable.Range(61616 + offset, PortsPerKind)];
+                if (GivenOffsets.TrueForAll(given => Math.Abs(given - offset) >= PortsPerKind) && ports.All(IsFree))
+                {
+                    GivenOffsets.Add(offset);
+                    return offset;
+                }
             }
         }
 
