@@ -302,6 +302,19 @@ internal sealed partial class LiveBroker
         return track;
     }
 
+    /// <summary>The track that counts for a producer whose transaction may have outlived the one that it was prepared with.</summary>
+    private ProducerTrack Current(ProducerTrack prepared)
+    {
+        if (_tracks.TryGetValue(prepared.ProducerId, out var current))
+        {
+            return current;
+        }
+
+        _tracks.Add(prepared.ProducerId, prepared);
+        _abandonedTracks.Add(prepared); // dropped again when the index knows as much
+        return prepared;
+    }
+
     private void LetGoOfTracks(BrokerConnection connection)
     {
         foreach (var track in connection.Tracks.Values)

@@ -243,7 +243,7 @@ internal sealed partial class LiveBroker
         {
             if (send.Track is { } track)
             {
-                NoteAppended((LiveQueue)send.Destination, track, send.Sequence, end);
+                NoteAppended((LiveQueue)send.Destination, Current(track), send.Sequence, end);
             }
         }
 

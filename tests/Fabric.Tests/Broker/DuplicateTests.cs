@@ -6,6 +6,8 @@ namespace Fabric.Tests.Broker;
 /// <summary>A client that reconnects repeats what was not answered; none of it may be stored twice.</summary>
 public sealed class DuplicateTests
 {
+    private static readonly DestinationName Other = DestinationName.Queue("Other");
+
     private BrokerBench _bench = null!;
 
     [SetUp]
@@ -135,5 +137,24 @@ public sealed class DuplicateTests
 
         _bench.Journal.Commit();
         Assert.That(client.Send("m", sequence: 7, producerId: "ID:c:1:0").Status, Is.EqualTo(BrokerStatus.Duplicate));
+    }
+
+    [Test]
+    public void A_transaction_whose_producers_were_forgotten_meanwhile_is_remembered_all_the_same()
+    {
+        var client = _bench.Connect("ID:c", suppressDuplicates: true);
+        client.Connection.Begin(1);
+        client.Send("m", sequence: 7, producerId: "ID:c:1:first", transaction: 1);
+        for (var producer = 0; producer < 300; producer++)
+        {
+            client.Send("other", Other, sequence: 1, producerId: string.Create(CultureInfo.InvariantCulture, $"ID:c:1:{producer}"));
+        }
+
+        _bench.Journal.Commit();
+        client.Connection.Commit(1);
+        var again = _bench.Connect("ID:c", suppressDuplicates: true);
+        Assert.That(again.Send("m", sequence: 7, producerId: "ID:c:1:first").Status, Is.EqualTo(BrokerStatus.Duplicate), "half way to the disk");
+        _bench.Journal.Commit();
+        Assert.That(_bench.Statistics(BrokerBench.Q).Depth, Is.EqualTo(1));
     }
 }
