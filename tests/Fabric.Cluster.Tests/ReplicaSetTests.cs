@@ -50,6 +50,7 @@ internal sealed class ReplicaSetTests
         var lost = new[] { "b1", "b2", "b3" }.First(name => name != master);
         await _root.WishAsync(lost, ContainerWishState.Stopped);
         await _root.ContainerAsync(lost, container => !container.IsAlive, "is down");
+        await ExpectAsync(0, $"orders: {lost} is away: its container is stopped", "replica-list", "orders");
         Directory.Delete(Path.Combine(_root.Data, "containers", lost, "data", "orders"), recursive: true);
         await _root.WishAsync(lost, ContainerWishState.Running);
         await Processes.EventuallyAsync(StatesAsync, states => states.Contains((lost, "waiting", false)), Healing, $"the new disk of {lost} waits");

@@ -10,8 +10,6 @@ namespace Fabric.Cli.Commands;
 /// <summary>What <c>replica-add</c>, <c>replica-remove</c> and <c>replica-replace</c> share: the request to the broker's master, and the wait for it.</summary>
 internal static class ReplicaChange
 {
-    private const int ReplicasMax = 9;
-
     public static Argument<string> Broker { get; } = new("BROKER") { Description = "The broker." };
 
     public static Option<string> Group { get; } = new("--group")
@@ -172,9 +170,9 @@ internal static class ReplicaChange
                 $"to begin anew: fabric container-stop {container}, empty the broker's data directory, fabric container-start {container}, and repeat this");
         }
 
-        if (overview.Set.Members.Count >= ReplicasMax)
+        if (overview.Set.Members.Count >= ReplicaSetRecord.MembersMax)
         {
-            throw new CliException(ExitCode.BadData, $"{broker} has {ReplicasMax} replicas, and more are not possible", null, "fabric replica-remove first");
+            throw new CliException(ExitCode.BadData, $"{broker} has {ReplicaSetRecord.MembersMax} replicas, and more are not possible", null, "fabric replica-remove first");
         }
     }
 

@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using Fabric.Cli.Frame;
+using Fabric.Registry;
 using Fabric.Registry.Election;
+using Fabric.Registry.Membership;
 
 namespace Fabric.Cli.Commands;
 
@@ -33,28 +35,50 @@ internal static class ReplicaListCommand
         var brokers = invocation.Get(Broker) is { } one
             ? [one]
             : await ReplicaSetDirectory.BrokersAsync(registry, group, invocation.CancellationToken).ConfigureAwait(false);
-        var overviews = new List<(string Broker, ReplicaOverview Overview)>();
+        var listed = new List<ListedBroker>();
         foreach (var broker in brokers)
         {
-            overviews.Add((broker, await ReplicaChange.ReadAsync(registry, group, broker, invocation.CancellationToken).ConfigureAwait(false)));
+            var overview = await ReplicaChange.ReadAsync(registry, group, broker, invocation.CancellationToken).ConfigureAwait(false);
+            listed.Add(new ListedBroker(broker, overview, await ReasonsAsync(registry, broker, overview, invocation.CancellationToken).ConfigureAwait(false)));
         }
 
         if (invocation.IsJson)
         {
-            invocation.WriteJson(writer => WriteJson(writer, overviews));
+            invocation.WriteJson(writer => WriteJson(writer, listed));
         }
         else
         {
-            WriteTable(invocation, overviews);
+            WriteTable(invocation, listed);
         }
 
         return ExitCode.Done;
     }
 
-    private static void WriteTable(Invocation invocation, List<(string Broker, ReplicaOverview Overview)> overviews)
+    /// <summary>Why the replicas that are away are so, as far as the registry shows it; a replica that repairs its journal is one of them.</summary>
+    private static async Task<IReadOnlyDictionary<Guid, string>> ReasonsAsync(
+        FabricRegistry registry, string broker, ReplicaOverview overview, CancellationToken cancellationToken)
+    {
+        var containers = new ContainerDirectory(registry);
+        var reasons = new Dictionary<Guid, string>();
+        foreach (var replica in overview.Replicas.Where(replica => replica.Present is null))
+        {
+            var container = await containers.TryGetAsync(replica.Container, cancellationToken).ConfigureAwait(false);
+            reasons[replica.Replica] = container switch
+            {
+                null => "there is no such container",
+                { IsAlive: true, ProvisionError: { Length: > 0 } error } => error,
+                { IsAlive: true } => $"its container runs, and does not run {broker} at the moment",
+                _ => $"its container is {ContainerListCommand.StatusOf(container)}",
+            };
+        }
+
+        return reasons;
+    }
+
+    private static void WriteTable(Invocation invocation, List<ListedBroker> listed)
     {
         var table = new PlainTable("broker", "container", "member", "state", "lag", "replica");
-        foreach (var (broker, overview) in overviews)
+        foreach (var (broker, overview, _) in listed)
         {
             foreach (var replica in overview.Replicas)
             {
@@ -65,16 +89,24 @@ internal static class ReplicaListCommand
         }
 
         table.Write(invocation.Out);
-        foreach (var (broker, overview) in overviews.Where(entry => entry.Overview.Change is not null))
+        foreach (var (broker, overview, reasons) in listed)
         {
-            invocation.Out.WriteLine($"{broker}: {ReplicaChange.Describe(overview.Change!, overview)} was asked for and is not done");
+            foreach (var replica in overview.Replicas.Where(replica => reasons.ContainsKey(replica.Replica)))
+            {
+                invocation.Out.WriteLine($"{broker}: {replica.Container} is away: {reasons[replica.Replica]}");
+            }
+
+            if (overview.Change is { } change)
+            {
+                invocation.Out.WriteLine($"{broker}: {ReplicaChange.Describe(change, overview)} was asked for and is not done");
+            }
         }
     }
 
-    private static void WriteJson(Utf8JsonWriter writer, List<(string Broker, ReplicaOverview Overview)> overviews)
+    private static void WriteJson(Utf8JsonWriter writer, List<ListedBroker> listed)
     {
         writer.WriteStartArray();
-        foreach (var (broker, overview) in overviews)
+        foreach (var (broker, overview, reasons) in listed)
         {
             writer.WriteStartObject();
             writer.WriteString("broker", broker);
@@ -87,6 +119,11 @@ internal static class ReplicaListCommand
                 writer.WriteString("replica", replica.Replica.ToString("N"));
                 writer.WriteBoolean("member", replica.IsMember);
                 writer.WriteString("state", StateOf(replica));
+                if (reasons.TryGetValue(replica.Replica, out var reason))
+                {
+                    writer.WriteString("reason", reason);
+                }
+
                 if (replica.Slave?.LagBytes is { } lag)
                 {
                     writer.WriteNumber("lagBytes", lag);
@@ -109,4 +146,6 @@ internal static class ReplicaListCommand
 
         writer.WriteEndArray();
     }
+
+    private sealed record ListedBroker(string Broker, ReplicaOverview Overview, IReadOnlyDictionary<Guid, string> Reasons);
 }

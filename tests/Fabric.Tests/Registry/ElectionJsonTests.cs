@@ -1,3 +1,4 @@
+using Fabric.Replication;
 using System.Text;
 using Fabric.Registry;
 using Fabric.Registry.Election;
@@ -9,6 +10,10 @@ internal sealed class ElectionJsonTests
 {
     private static readonly Guid Replica = new("0f8fad5b-d9cb-469f-a165-70867728950e");
     private static readonly DateTimeOffset At = new(2026, 11, 25, 17, 0, 1, 234, TimeSpan.Zero);
+
+    [Test]
+    public void The_registry_shows_every_set_that_a_journal_can_hold() =>
+        Assert.That(ReplicaSetRecord.MembersMax, Is.EqualTo(ReplicaSet.MembersMax));
 
     [Test]
     public void An_electing_candidate_shows_what_it_would_be_chosen_for()
