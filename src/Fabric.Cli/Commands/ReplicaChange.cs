@@ -125,13 +125,40 @@ internal static class ReplicaChange
         if (!isDone)
         {
             var now = await directory.TryReadAsync(invocation.CancellationToken).ConfigureAwait(false);
+            var (what, hint) = TakenBack(invocation.Get(Broker)!, change, overview, now ?? overview, limit);
             throw new CliException(
-                ExitCode.Temporary, $"it did not happen within {limit.TotalSeconds:0} s {Describe(change, overview)}; the request was taken back",
+                ExitCode.Temporary, what,
                 now is null ? null : string.Join(", ", now.Replicas.Select(replica => $"{replica.Container} is {ReplicaListCommand.StateOf(replica)}")),
-                assigned is null
+                hint ?? (assigned is null
                     ? "a majority of the replicas that would be left must be in sync; the master's log says what it waited for"
-                    : $"{assigned} runs the broker now and waits: look at fabric container-info {assigned}, and try again");
+                    : $"{assigned} runs the broker now and waits: look at fabric container-info {assigned}, and try again"));
         }
+    }
+
+    /// <summary>What is said of a request that was taken back: a replacement may have been done by half.</summary>
+    /// <param name="broker">The broker.</param>
+    /// <param name="change">What was asked for.</param>
+    /// <param name="before">The replicas when it was.</param>
+    /// <param name="now">The replicas since it was taken back.</param>
+    /// <param name="limit">How long it was waited for.</param>
+    /// <returns>What happened, and what to try; null for that when nothing happened.</returns>
+    public static (string What, string? Try) TakenBack(
+        string broker, ReplicaSetChangeRecord change, ReplicaOverview before, ReplicaOverview now, TimeSpan limit)
+    {
+        var isAdded = now.Set.Members.Any(member => member.Container == change.Add && before.Set.Members.All(old => old.Replica != member.Replica));
+        var removed = before.Set.Members.FirstOrDefault(member => member.Replica == change.Remove);
+        var isRemoved = removed is not null && now.Set.Members.All(member => member.Replica != removed.Replica);
+        var within = $"within {limit.TotalSeconds:0} s";
+        return (isAdded, isRemoved) switch
+        {
+            (true, false) when removed is not null => (
+                $"the replica on {change.Add} was added, but the one on {removed.Container} was not removed {within}; that part of the request was taken back",
+                $"fabric replica-remove {broker} {removed.Container}, when a majority of the others is in sync"),
+            (false, true) when change.Add is not null => (
+                $"the replica on {removed!.Container} was removed, but none on {change.Add} was added {within}; that part of the request was taken back",
+                $"fabric replica-add {broker} {change.Add}; fabric container-info {change.Add} says what it waits for"),
+            _ => ($"it did not happen {within} {Describe(change, before)}; the request was taken back", null),
+        };
     }
 
     private static ReplicaMemberRecord MemberOn(ReplicaOverview overview, string broker, string container)
