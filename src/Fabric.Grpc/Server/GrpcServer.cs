@@ -9,6 +9,8 @@ namespace Fabric.Grpc.Server;
 /// <summary>A gRPC server on HTTP/2 in clear text. Thread-safe.</summary>
 public sealed class GrpcServer : IAsyncDisposable
 {
+    private static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
+
     private readonly INetworkListener _listener;
     private readonly GrpcServerOptions _options;
     private readonly CallDispatcher _dispatcher;
@@ -108,8 +110,7 @@ public sealed class GrpcServer : IAsyncDisposable
         {
             while (true)
             {
-                var network = await _listener.AcceptAsync(CancellationToken.None);
-                if (!TryServe(network))
+                if (await TryAcceptAsync() is { } network && !TryServe(network))
                 {
                     network.Abort();
                     await network.DisposeAsync();
@@ -123,6 +124,21 @@ public sealed class GrpcServer : IAsyncDisposable
         catch (Exception exception)
         {
             _logger.LogError(exception, "Port {Port} takes no further calls", Port);
+        }
+    }
+
+    private async Task<INetworkConnection?> TryAcceptAsync()
+    {
+        try
+        {
+            return await _listener.AcceptAsync(CancellationToken.None);
+        }
+        catch (IOException exception)
+        {
+            // Out of descriptors, say; the next one may succeed.
+            _logger.LogWarning("{Reason}", exception.Message);
+            await Task.Delay(AcceptPause, _options.Runtime.Time, CancellationToken.None);
+            return null;
         }
     }
 

@@ -24,6 +24,9 @@ public interface INetworkListener : IAsyncDisposable
     /// <summary>The port that is bound.</summary>
     int Port { get; }
 
+    /// <summary>Waits for the next connection.</summary>
+    /// <exception cref="IOException">The system cannot give it to us, for want of descriptors, say. The listener is well: try again after a pause.</exception>
+    /// <exception cref="OperationCanceledException">The token, or the listener is disposed of.</exception>
     ValueTask<INetworkConnection> AcceptAsync(CancellationToken cancellationToken);
 }
 

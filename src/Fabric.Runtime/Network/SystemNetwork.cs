@@ -112,6 +112,10 @@ internal sealed class SystemListener(Socket socket) : INetworkListener
             {
                 throw new OperationCanceledException("the listener is closed", exception);
             }
+            catch (SocketException exception)
+            {
+                throw new IOException($"a connection to port {Port} cannot be accepted: {exception.Message}", exception);
+            }
         }
     }
 

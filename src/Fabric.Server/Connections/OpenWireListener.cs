@@ -102,7 +102,7 @@ public sealed class OpenWireListener : IAsyncDisposable
             catch (IOException exception)
             {
                 // Out of descriptors, say. The clients that are connected are served on; the next one may succeed.
-                _logger.LogWarning("A connection could not be accepted: {Reason}", exception.Message);
+                _logger.LogWarning("{Reason}", exception.Message);
                 await Task.Delay(CheckInterval, _runtime.Time);
                 continue;
             }

@@ -166,9 +166,9 @@ public sealed class ZooKeeperServer : IAsyncDisposable
             {
                 return;
             }
-            catch (Exception exception) when (exception is IOException or System.Net.Sockets.SocketException)
+            catch (IOException exception)
             {
-                _logger.LogWarning(exception, "Cannot accept a ZooKeeper connection");
+                _logger.LogWarning("{Reason}", exception.Message);
                 await Task.Delay(AcceptPause, _runtime.Time, CancellationToken.None);
             }
         }
