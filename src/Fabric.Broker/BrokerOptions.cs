@@ -11,15 +11,19 @@ public sealed record BrokerOptions
     public string Name { get; init; } = "default";
 
     /// <summary>
-    /// Messages that are kept in memory only (non-persistent, topics, temporary queues, open transactions), in bytes. Publishers
-    /// wait while more are held; a connection may exceed it by one message.
+    /// Messages that are kept in memory only (non-persistent, topics, temporary queues), in bytes. Publishers wait while more are
+    /// held; a connection may exceed it by one message.
     /// </summary>
     /// <value>64 KiB or more; default 64 MiB.</value>
     public long MemoryBytesMax { get; init => field = AtLeast(value, MinimumBytes); } = 64L * 1024 * 1024;
 
-    /// <summary>What one transaction may hold until it is committed, in bytes.</summary>
+    /// <summary>What the sends of one transaction may hold until it is committed, in bytes. One that exceeds it can only be rolled back.</summary>
     /// <value>64 KiB or more; default 32 MiB.</value>
     public long TransactionBytesMax { get; init => field = AtLeast(value, MinimumBytes); } = 32L * 1024 * 1024;
+
+    /// <summary>What the sends of all open transactions may hold together, in bytes. The one that would exceed it can only be rolled back.</summary>
+    /// <value>64 KiB or more; default 256 MiB.</value>
+    public long TransactionsBytesMax { get; init => field = AtLeast(value, MinimumBytes); } = 256L * 1024 * 1024;
 
     /// <summary>How often queues are searched for expired messages.</summary>
     /// <value>Greater than zero; default 30 s, as in ActiveMQ.</value>

@@ -25,12 +25,7 @@ internal sealed partial class LiveBroker
         var result = consumer.Counted
             ? AcknowledgeCounted(consumer, request, transaction)
             : AcknowledgeQueue(consumer, request, transaction, ref dead);
-        if (!result.Succeeded && transaction is not null)
-        {
-            transaction.Failure ??= result.Detail;
-        }
-
-        return result;
+        return result.Succeeded || transaction is null ? result : Fail(transaction, result);
     }
 
     private BrokerResult AcknowledgeCounted(

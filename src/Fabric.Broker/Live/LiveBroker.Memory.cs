@@ -9,9 +9,6 @@ internal sealed partial class LiveBroker
     /// <summary>May be read without the lock; then it is a moment old.</summary>
     public bool MemoryIsFull => Volatile.Read(ref _memoryBytes) >= Options.MemoryBytesMax;
 
-    /// <summary>Bytes of messages in memory and of open transactions.</summary>
-    public long MemoryBytes => Volatile.Read(ref _memoryBytes);
-
     public async ValueTask WaitForRoomAsync(ValueTask journal, CancellationToken cancellationToken)
     {
         try

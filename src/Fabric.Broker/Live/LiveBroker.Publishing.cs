@@ -47,12 +47,7 @@ internal sealed partial class LiveBroker
         var result = copies is not null ? PublishCopies(connection, request, copies, transaction)
             : transaction is not null ? PublishLater(connection, request, payload, transaction)
             : PublishNow(connection, request, payload);
-        if (!result.Succeeded && transaction is not null)
-        {
-            transaction.Failure ??= result.Detail;
-        }
-
-        return result;
+        return result.Succeeded || transaction is null ? result : Fail(transaction, result);
     }
 
     /// <summary>A message of the broker itself to a topic. Nobody waits for it and no limit holds it up.</summary>

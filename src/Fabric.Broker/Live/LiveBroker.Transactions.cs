@@ -11,6 +11,9 @@ namespace Fabric.Broker.Live;
 /// </summary>
 internal sealed partial class LiveBroker
 {
+    /// <summary>What the sends of all open transactions hold.</summary>
+    private long _transactionBytes;
+
     public BrokerResult Begin(BrokerConnection connection, long id)
     {
         if (!connection.Transactions.ContainsKey(id))
@@ -39,7 +42,7 @@ internal sealed partial class LiveBroker
             return BrokerResult.Fail(BrokerStatus.TransactionRolledBack, failure);
         }
 
-        CountMemory(-transaction.Bytes);
+        Uncount(transaction);
         long now = -1;
         transaction.Sends.RemoveAll(send => send.Destination.Removed || IsExpired(send.Expiration, ref now));
         var consumed = TakeAcknowledged(transaction);
@@ -70,7 +73,7 @@ internal sealed partial class LiveBroker
 
     private void Undo(LocalTransaction transaction)
     {
-        CountMemory(-transaction.Bytes);
+        Uncount(transaction);
         foreach (var consumer in transaction.Consumers)
         {
             var held = consumer.Outstanding;
@@ -100,8 +103,17 @@ internal sealed partial class LiveBroker
         return Prepare(connection, request, payload, out var send, out var answer) ? AddTo(transaction, [send]) : answer;
     }
 
+    /// <remarks>
+    /// No publisher waits for room within a transaction: what would make room is a commit, which stands behind that message on the same
+    /// socket, and when all wait there is none. So there are limits, and who exceeds one is rolled back.
+    /// </remarks>
     private BrokerResult AddTo(LocalTransaction transaction, IReadOnlyList<PendingSend> sends)
     {
+        if (transaction.Failure is not null)
+        {
+            return BrokerResult.Accepted; // it can only be rolled back
+        }
+
         foreach (var send in sends)
         {
             if (transaction.Bytes + send.Bytes > Options.TransactionBytesMax)
@@ -110,12 +122,33 @@ internal sealed partial class LiveBroker
                     BrokerStatus.TooLarge, $"the transaction is larger than {Options.TransactionBytesMax} bytes");
             }
 
+            if (_transactionBytes + send.Bytes > Options.TransactionsBytesMax)
+            {
+                return BrokerResult.Fail(
+                    BrokerStatus.LimitReached, $"the open transactions of all clients are larger than {Options.TransactionsBytesMax} bytes; try again, and commit more often");
+            }
+
             transaction.Sends.Add(send);
             transaction.Bytes += send.Bytes;
-            CountMemory(send.Bytes);
+            _transactionBytes += send.Bytes;
         }
 
         return BrokerResult.Accepted;
+    }
+
+    /// <summary>Makes a transaction one that can only be rolled back. Its messages are of no use any more.</summary>
+    private BrokerResult Fail(LocalTransaction transaction, in BrokerResult result)
+    {
+        transaction.Failure ??= result.Detail;
+        transaction.Sends.Clear();
+        Uncount(transaction);
+        return result;
+    }
+
+    private void Uncount(LocalTransaction transaction)
+    {
+        _transactionBytes -= transaction.Bytes;
+        transaction.Bytes = 0;
     }
 
     /// <summary>Makes a message ready to be appended or shown later.</summary>

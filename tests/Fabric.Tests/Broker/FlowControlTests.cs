@@ -46,19 +46,58 @@ public sealed class FlowControlTests
         await room.WaitAsync(TimeSpan.FromSeconds(20));
     }
 
+    /// <summary>Were they waited for, all clients could wait in the middle of their transactions, and nobody would ever commit.</summary>
     [Test]
-    public async Task Open_transactions_count_and_a_rollback_gives_the_room_back()
+    public void Open_transactions_hold_nobody_up()
     {
         _client.Connection.Begin(1);
         for (var i = 0; i < 20; i++)
         {
-            _client.Send(new string('x', 4000), transaction: 1);
+            Assert.That(HasRoom());
+            _client.Send(new string('x', 4000), persistent: i % 2 == 0, transaction: 1);
         }
 
-        var room = _client.Connection.WaitForRoomAsync(default).AsTask();
-        Assert.That(room.IsCompleted, Is.False);
-        _client.Connection.Rollback(1);
-        await room.WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.That(_client.Connection.Commit(1).Status, Is.EqualTo(BrokerStatus.Accepted));
+    }
+
+    [Test]
+    public async Task All_open_transactions_together_have_a_limit_and_who_exceeds_it_is_rolled_back()
+    {
+        await using var bench = new BrokerBench(new BrokerOptions { TransactionsBytesMax = 64 * 1024 });
+        var clients = Enumerable.Range(0, 3).Select(_ => bench.Connect()).ToArray();
+        foreach (var client in clients)
+        {
+            client.Connection.Begin(1);
+            for (var i = 0; i < 7; i++)
+            {
+                client.Send(new string('x', 4000), transaction: 1);
+            }
+        }
+
+        Assert.That(clients[0].Connection.Commit(1).Status, Is.EqualTo(BrokerStatus.Accepted));
+        Assert.That(clients[1].Connection.Commit(1).Status, Is.EqualTo(BrokerStatus.Accepted));
+        var failed = clients[2].Connection.Commit(1);
+        Assert.That((failed.Status, failed.Detail), Is.EqualTo((
+            BrokerStatus.TransactionRolledBack, "the open transactions of all clients are larger than 65536 bytes; try again, and commit more often")));
+        clients[2].Connection.Begin(2);
+        Assert.That(clients[2].Send(new string('x', 60_000), transaction: 2).Status, Is.EqualTo(BrokerStatus.Accepted), "nothing is left of the others");
+        bench.Journal.Commit();
+        Assert.That(bench.Statistics(BrokerBench.Q).Depth, Is.EqualTo(14));
+    }
+
+    [Test]
+    public async Task A_transaction_that_has_failed_holds_nothing_any_more()
+    {
+        await using var bench = new BrokerBench(new BrokerOptions { TransactionBytesMax = 64 * 1024, TransactionsBytesMax = 64 * 1024 });
+        var (failing, other) = (bench.Connect(), bench.Connect());
+        failing.Connection.Begin(1);
+        failing.Send(new string('x', 60_000), transaction: 1);
+        Assert.That(failing.Send(new string('x', 60_000), transaction: 1).Status, Is.EqualTo(BrokerStatus.TooLarge));
+        Assert.That(failing.Send("more", transaction: 1).Status, Is.EqualTo(BrokerStatus.Accepted));
+        other.Connection.Begin(1);
+        Assert.That(other.Send(new string('x', 60_000), transaction: 1).Status, Is.EqualTo(BrokerStatus.Accepted));
+        Assert.That(failing.Connection.Commit(1).Status, Is.EqualTo(BrokerStatus.TransactionRolledBack));
+        Assert.That(other.Connection.Commit(1).Status, Is.EqualTo(BrokerStatus.Accepted));
     }
 
     [Test]
