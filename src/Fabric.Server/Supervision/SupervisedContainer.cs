@@ -44,6 +44,9 @@ internal sealed class SupervisedContainer : IAsyncDisposable
     /// <summary>How long a container may take to stop in order before it is killed: a hand-over with room for a slow disk.</summary>
     public static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(20);
 
+    /// <summary>What timers count in.</summary>
+    private static readonly TimeSpan TimerStep = TimeSpan.FromMilliseconds(1);
+
     private const long NothingWished = -1;
 
     private readonly FabricRuntime _runtime;
@@ -149,7 +152,7 @@ internal sealed class SupervisedContainer : IAsyncDisposable
             _served = wish;
             if (wish.Version != NothingWished)
             {
-                Step(wish);
+                TryStep(wish);
                 Report(wish);
             }
 
@@ -157,12 +160,42 @@ internal sealed class SupervisedContainer : IAsyncDisposable
         }
     }
 
+    /// <summary>A step that fails, for want of descriptors or room, say, is tried again after a pause: nobody else looks after the container.</summary>
+    private void TryStep(Wish wish)
+    {
+        try
+        {
+            Step(wish);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            if (_activity == ContainerActivity.Held)
+            {
+                return; // there was nothing to be done
+            }
+
+            _lastExit = exception.Message;
+            Pause(TimeSpan.Zero);
+            _logger.LogError("Container {Container} cannot be {Wish}: {Reason}; next attempt in {Pause} s",
+                Name, wish.Running ? "started" : "stopped", exception.Message, _pause.TotalSeconds);
+        }
+    }
+
     /// <summary>One look at wish and reality, and the one thing that brings them closer. Sets the timer when time will tell.</summary>
     private void Step(Wish wish)
     {
+        if (IsPausing())
+        {
+            return;
+        }
+
         if (_process is { Ended.IsCompleted: true } ended)
         {
             Collect(ended, wish);
+            if (IsPausing())
+            {
+                return;
+            }
         }
 
         // Whoever started it: an earlier root, or a person. Two processes in one directory are not possible.
@@ -184,32 +217,25 @@ internal sealed class SupervisedContainer : IAsyncDisposable
         }
         else if (_activity != ContainerActivity.Held)
         {
-            var left = _pause - _runtime.Time.GetElapsedTime(_pausedAt);
-            if (_pause > TimeSpan.Zero && left > TimeSpan.Zero)
-            {
-                _timer.Change(left, Timeout.InfiniteTimeSpan);
-            }
-            else
-            {
-                Start();
-            }
+            Hold(_programs.Start(Name), "Started");
         }
     }
 
-    private void Start()
+    /// <summary>Whether there is nothing to be done before a pause is over; sets the timer to its end.</summary>
+    private bool IsPausing()
     {
-        try
+        var left = _pause - _runtime.Time.GetElapsedTime(_pausedAt);
+        if (_activity != ContainerActivity.Pausing || left <= TimeSpan.Zero)
         {
-            Hold(_programs.Start(Name), "Started");
+            return false;
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            _lastExit = exception.Message;
-            Pause(TimeSpan.Zero);
-            _logger.LogError("Container {Container} cannot be started: {Reason}; next attempt in {Pause} s",
-                Name, exception.Message, _pause.TotalSeconds);
-        }
+
+        Look(left);
+        return true;
     }
+
+    /// <summary>Looks again when a time is over. Timers can fire some milliseconds early: their clock is not the one that is asked.</summary>
+    private void Look(TimeSpan left) => _timer.Change(left < TimerStep ? TimerStep : left, Timeout.InfiniteTimeSpan);
 
     private void Hold(ISupervisedProcess process, string how)
     {
@@ -231,7 +257,11 @@ internal sealed class SupervisedContainer : IAsyncDisposable
             _logger.LogInformation("Stopping container {Container}, process {ProcessId}", Name, process.Identity.Id);
             process.Terminate();
         }
-        else if (!_killed && _runtime.Time.GetElapsedTime(terminatedAt) >= StopLimit)
+        else if (StopLimit - _runtime.Time.GetElapsedTime(terminatedAt) is { Ticks: > 0 } left)
+        {
+            Look(left);
+        }
+        else if (!_killed)
         {
             _killed = true;
             _logger.LogWarning("Container {Container} did not stop within {Limit} s and is killed", Name, StopLimit.TotalSeconds);

@@ -7,6 +7,9 @@ internal sealed class ManualTime : TimeProvider
     private readonly List<ManualTimer> _timers = [];
     private TimeSpan _now;
 
+    /// <summary>How much too early timers fire, as the system's do by some milliseconds: their clock is not the one of the timestamps.</summary>
+    public TimeSpan Early { get; set; }
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override long GetTimestamp()
@@ -37,7 +40,7 @@ internal sealed class ManualTime : TimeProvider
         lock (_gate)
         {
             _now += by;
-            due = [.. _timers.Where(timer => timer.Due <= _now)];
+            due = [.. _timers.Where(timer => timer.Due - Early <= _now)];
         }
 
         foreach (var timer in due)

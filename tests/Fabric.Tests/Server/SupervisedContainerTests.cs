@@ -64,6 +64,53 @@ internal sealed class SupervisedContainerTests
     }
 
     [Test]
+    public async Task A_container_that_does_not_stop_is_killed_though_the_timer_fires_early()
+    {
+        _time.Early = TimeSpan.FromMilliseconds(4);
+        await WantAsync(true, 1);
+        var process = _programs.Current;
+        _container.Want(false, 2);
+        await UntilAsync(() => process.Terminated);
+        _time.Advance(SupervisedContainer.StopLimit - _time.Early);
+        for (var i = 0; i < 20 && !process.Killed; i++)
+        {
+            await Task.Delay(10); // for the loop, which wakes up and has to set the timer anew
+            _time.Advance(TimeSpan.FromMilliseconds(1));
+        }
+
+        Assert.That(process.Killed);
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public async Task Whoever_cannot_look_looks_again(bool running)
+    {
+        _programs.CannotLook = true;
+        _programs.Orphan = running ? null : new FakeProcess(77);
+        var orphan = _programs.Orphan;
+        _container.Want(running, 1);
+        await UntilAsync(() => _container.Status.Activity == ContainerActivity.Pausing);
+        Assert.That(_container.Status.LastExit, Does.Contain("too many open files"));
+        _programs.CannotLook = false;
+        _time.Advance(RestartPolicy.PauseMin);
+        await UntilAsync(() => running ? _container.Status.Activity == ContainerActivity.Running : orphan!.Terminated);
+    }
+
+    [Test]
+    public async Task An_end_that_cannot_be_looked_at_is_looked_at_again()
+    {
+        await WantAsync(true, 1);
+        _programs.CannotLook = true;
+        _programs.Current.End(null);
+        await UntilAsync(() => _container.Status.Activity == ContainerActivity.Pausing);
+        _programs.CannotLook = false;
+        _time.Advance(RestartPolicy.PauseMin);
+        await UntilAsync(() => _container.Status.LastExit == "ended without having been asked");
+        _time.Advance(RestartPolicy.PauseMax);
+        await UntilAsync(() => _programs.Starts == 2);
+    }
+
+    [Test]
     public async Task A_crashed_container_comes_back_after_growing_pauses()
     {
         await WantAsync(true, 1);
@@ -231,12 +278,15 @@ internal sealed class SupervisedContainerTests
 
         public bool InOrder { get; set; }
 
+        public bool CannotLook { get; set; }
+
         public FakeProcess Current { get; private set; } = new(0);
 
         public FakeProcess? Orphan { get; set; }
 
         public ISupervisedProcess? Find(string container)
         {
+            Look();
             var found = Orphan;
             Orphan = null;
             return found;
@@ -254,7 +304,19 @@ internal sealed class SupervisedContainerTests
             return Current;
         }
 
-        public bool StoppedInOrder(string container, ProcessIdentity process) => InOrder;
+        public bool StoppedInOrder(string container, ProcessIdentity process)
+        {
+            Look();
+            return InOrder;
+        }
+
+        private void Look()
+        {
+            if (CannotLook)
+            {
+                throw new IOException("too many open files");
+            }
+        }
     }
 
     private sealed class FakeProcess(int id) : ISupervisedProcess
