@@ -99,6 +99,8 @@ internal sealed class ServerConnection : IWatcher
     {
         Outgoing.Discard();
         Close(now);
+        _room.Set(); // when it was closing already, and waits for a commit that does not come any more
+        _writable.Set();
         _network.Abort();
     }
 

@@ -22,11 +22,17 @@ internal static class SnapshotFile
     {
         var temporary = directory.TemporarySnapshotPath;
         directory.Disk.Delete(temporary);
-        using (var file = directory.Disk.Open(temporary, DiskFileMode.CreateNew))
+        try
         {
+            using var file = directory.Disk.Open(temporary, DiskFileMode.CreateNew);
             file.Write(new BlockFileHeader(BlockFileKind.Snapshot, image.Zxid, salt).ToBytes(), 0);
             WriteBlocks(file, image, salt);
             file.Sync();
+        }
+        catch (IOException)
+        {
+            directory.Disk.Delete(temporary); // the room that it found belongs to the log
+            throw;
         }
 
         directory.Disk.Rename(temporary, directory.SnapshotPath(image.Zxid));

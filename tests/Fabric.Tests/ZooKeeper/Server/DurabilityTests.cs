@@ -144,6 +144,21 @@ public sealed class DurabilityTests
     }
 
     [Test]
+    public async Task A_failed_sync_ends_those_that_were_about_to_leave_too()
+    {
+        var disk = new MemoryDisk();
+        var server = await StartAsync(disk);
+        await using var client = await server.OpenAsync();
+        disk.SyncsPass.Reset();
+        disk.FailSyncs = true;
+        await client.SendAsync(OpCode.CloseSession); // its answer waits for the sync, and the connection for its answer
+        await Wait.UntilAsync(async () => (await server.AskAsync("mntr")).Contains("zk_outstanding_requests\t1", StringComparison.Ordinal));
+        disk.SyncsPass.Set();
+        Assert.That(await client.ReadFrameAsync(), Is.Null);
+        await server.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    [Test]
     public async Task A_full_disk_stops_the_server_and_a_restart_with_room_goes_on()
     {
         var disk = new MemoryDisk();
@@ -256,7 +271,7 @@ public sealed class DurabilityTests
     private sealed class SnapshotRefusingDisk(IDisk disk) : IDisk
     {
         public IDiskFile Open(string path, DiskFileMode mode) => path.EndsWith("snapshot.tmp", StringComparison.Ordinal)
-            ? throw new IOException("No space left on device")
+            ? new FullFile(disk.Open(path, mode))
             : disk.Open(path, mode);
 
         public bool FileExists(string path) => disk.FileExists(path);
@@ -276,5 +291,21 @@ public sealed class DurabilityTests
         public long FreeSpace(string path) => disk.FreeSpace(path);
 
         public IDisposable LockDirectory(string directory) => disk.LockDirectory(directory);
+
+        /// <summary>Takes some bytes, and no more when it is synced.</summary>
+        private sealed class FullFile(IDiskFile file) : IDiskFile
+        {
+            public long Length => file.Length;
+
+            public int Read(Span<byte> buffer, long offset) => file.Read(buffer, offset);
+
+            public void Write(ReadOnlySpan<byte> bytes, long offset) => file.Write(bytes, offset);
+
+            public void SetLength(long length) => file.SetLength(length);
+
+            public void Sync() => throw new IOException("No space left on device");
+
+            public void Dispose() => file.Dispose();
+        }
     }
 }
