@@ -17,6 +17,8 @@ internal sealed partial class LiveBroker
     /// <summary>Expired messages moved before others get a turn.</summary>
     private const int MoveStep = 64;
 
+    private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
     private readonly AsyncSignal _clockSignal = new();
     private readonly ITimer _clock;
     private readonly PriorityQueue<(BrokerConsumer Consumer, long PullNumber), long> _pulls = new();
@@ -44,10 +46,10 @@ internal sealed partial class LiveBroker
             {
                 break;
             }
-            catch (StoreException exception)
+            catch (Exception exception)
             {
-                // A message that cannot be read stays locked: it is neither delivered nor lost. The store's owner decides on the rest.
-                Logger.LogError(exception, "An expired message could not be moved to the dead letter queue");
+                Logger.LogError(exception, "What {Broker} does by time has failed, and is tried again", Options.Name);
+                SetClock(ToTicks(RetryPause));
             }
 
             await _clockSignal.WaitAsync();
@@ -178,7 +180,23 @@ internal sealed partial class LiveBroker
                 return;
             }
 
-            MoveToDeadLetters(null, batch);
+            foreach (var letter in batch)
+            {
+                MoveExpired(letter);
+            }
+        }
+    }
+
+    private void MoveExpired(in DeadLetter letter)
+    {
+        try
+        {
+            MoveToDeadLetters(null, [letter]);
+        }
+        catch (Exception exception) when (exception is not NotMasterException)
+        {
+            // A message that cannot be read stays locked: it is neither delivered nor lost. The store's owner decides on the rest.
+            Logger.LogError(exception, "An expired message of {Queue} could not be moved to the dead letter queue", letter.Queue.Name);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Fabric.Broker;
+using Fabric.Protocols;
 using Fabric.Protocols.OpenWire;
 using Fabric.Protocols.OpenWire.Commands;
 
@@ -12,16 +13,7 @@ public sealed class OpenWirePayloadEditor : IPayloadEditor
     public void DeadLetterCopy(in DeadLetterRequest request, ReadOnlySpan<byte> payload, IBufferWriter<byte> output)
     {
         var message = Decode(request.Encoding, payload);
-        var properties = message.MarshalledProperties is { Length: > 0 } marshalled
-            ? PrimitiveMarshaller.ReadMap(marshalled)
-            : [];
-        properties["originalExpiration"] = message.Expiration;
-        properties["dlqDeliveryFailureCause"] = request.Cause;
-        if (!message.Persistent)
-        {
-            properties["originalDeliveryMode"] = "NON_PERSISTENT";
-        }
-
+        AddProperties(message, request.Cause);
         message.OriginalDestination = message.Destination;
         message.Destination = request.To.ToWire();
         message.OriginalTransactionId = message.TransactionId;
@@ -29,8 +21,30 @@ public sealed class OpenWirePayloadEditor : IPayloadEditor
         message.RedeliveryCounter = 0;
         message.Expiration = 0;
         message.Persistent = true;
-        message.MarshalledProperties = PrimitiveMarshaller.WriteMap(properties);
         Encode(message, output);
+    }
+
+    /// <summary>Says what became of the message. Properties that nobody can read, which only their reader sees, stay as they are: the message has to go all the same.</summary>
+    private static void AddProperties(Message message, string cause)
+    {
+        try
+        {
+            var properties = message.MarshalledProperties is { Length: > 0 } marshalled
+                ? PrimitiveMarshaller.ReadMap(marshalled)
+                : [];
+            properties["originalExpiration"] = message.Expiration;
+            properties["dlqDeliveryFailureCause"] = cause;
+            if (!message.Persistent)
+            {
+                properties["originalDeliveryMode"] = "NON_PERSISTENT";
+            }
+
+            message.MarshalledProperties = PrimitiveMarshaller.WriteMap(properties);
+        }
+        catch (ProtocolException)
+        {
+            // As above.
+        }
     }
 
     /// <inheritdoc/>

@@ -75,8 +75,15 @@ internal sealed class BrokerBench : IAsyncDisposable
     /// <summary>Payloads of these tests are text; the copies say what was done to them.</summary>
     private sealed class TextEditor : IPayloadEditor
     {
-        public void DeadLetterCopy(in DeadLetterRequest request, ReadOnlySpan<byte> payload, IBufferWriter<byte> output) =>
+        public void DeadLetterCopy(in DeadLetterRequest request, ReadOnlySpan<byte> payload, IBufferWriter<byte> output)
+        {
+            if (payload.SequenceEqual("unreadable"u8))
+            {
+                throw new InvalidDataException("nobody can read it");
+            }
+
             output.Write(Encoding.UTF8.GetBytes($"{Encoding.UTF8.GetString(payload)} dead from {request.From}: {request.Cause}"));
+        }
 
         public void RedirectedCopy(
             byte encoding, DestinationName from, DestinationName to, ReadOnlySpan<byte> payload, IBufferWriter<byte> output) =>

@@ -136,6 +136,34 @@ public sealed class DeadLetterTests
     }
 
     [Test]
+    public async Task One_that_cannot_be_copied_stays_and_keeps_nobody_else_from_going()
+    {
+        var soon = _bench.Clock.NowMilliseconds + 1000;
+        _client.Send("before", expiration: soon);
+        _client.Send("unreadable", expiration: soon);
+        _client.Send("behind", expiration: soon);
+        _bench.Journal.Commit();
+        await Eventually.HoldsAsync(
+            () =>
+            {
+                _bench.Clock.Advance(TimeSpan.FromSeconds(10));
+                _bench.Journal.Commit();
+                return _bench.Statistics(BrokerBench.DeadLetters).Depth == 2;
+            }, "the two others moved");
+        Assert.That(_bench.Statistics(BrokerBench.Q).Depth, Is.EqualTo(1));
+
+        _client.Send("later", expiration: _bench.Clock.NowMilliseconds + 1000);
+        _bench.Journal.Commit();
+        await Eventually.HoldsAsync(
+            () =>
+            {
+                _bench.Clock.Advance(TimeSpan.FromSeconds(10));
+                _bench.Journal.Commit();
+                return _bench.Statistics(BrokerBench.DeadLetters).Depth == 3;
+            }, "the clock goes on");
+    }
+
+    [Test]
     public async Task What_a_consumer_holds_does_not_expire_under_it()
     {
         _client.Consume(prefetch: 1);
