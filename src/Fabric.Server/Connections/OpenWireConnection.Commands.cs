@@ -140,6 +140,12 @@ internal sealed partial class OpenWireConnection
             },
             this,
             out var connection);
+        if (result.Status == BrokerStatus.NotServing)
+        {
+            Hold(); // the mastership is over, and a client that was told so would give up instead of looking for the next one
+            return;
+        }
+
         if (connection is null)
         {
             _services.Logger.LogInformation("{Remote} may not connect: {Reason}", _network.RemoteEndPoint, result.Detail);

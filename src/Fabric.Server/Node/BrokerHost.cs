@@ -147,9 +147,9 @@ internal sealed class BrokerHost(
                 await presence.WaitForSuccessorAsync(limit.Token);
             }
         }
-        catch (Exception exception) when (exception is OperationCanceledException or IOException)
+        catch (Exception exception)
         {
-            logger.LogInformation("{Broker} has no other master yet; its clients look for one", openWire.BrokerName);
+            logger.LogInformation("{Broker} has no other master yet; its clients look for one: {Reason}", openWire.BrokerName, exception.Message);
         }
         finally
         {
@@ -163,9 +163,10 @@ internal sealed class BrokerHost(
         {
             await presence.WithdrawAsync().WaitAsync(WithdrawLimit, runtime.Time);
         }
-        catch (Exception exception) when (exception is TimeoutException or IOException)
+        catch (Exception exception)
         {
-            // It goes on in the background; clients that come here meanwhile are refused and look again.
+            // Whatever is wrong with the registry: the clients that are here must be let go of. Those that come meanwhile wait, and are cut with them.
+            logger.LogInformation("{Broker} may still be listed here: {Reason}", openWire.BrokerName, exception.Message);
         }
     }
 }

@@ -1,6 +1,10 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using Fabric.Broker;
+using Fabric.Broker.Security;
+using Fabric.Protocols.OpenWire;
+using Fabric.Protocols.OpenWire.Commands;
 using Fabric.Runtime;
 using Fabric.Server.Connections;
 using Fabric.Server.Node;
@@ -57,6 +61,53 @@ internal sealed class BrokerHostTests
         await house.Host.StopServingAsync("the test ends", handsOver: false);
     }
 
+    /// <summary>A client that is told that the broker does not serve gives up; one that is cut looks for the next master.</summary>
+    [Test]
+    public async Task A_client_that_logs_in_while_the_broker_is_handed_over_is_told_nothing()
+    {
+        await using var house = new House();
+        house.Host.Prepare();
+        await house.Host.ServeAsync(new Epoch(1), Position.Zero, CancellationToken.None);
+        using var client = await house.ConnectAsync();
+        await client.GetStream().WriteAsync(OpenWireCodec.Encode(WireFormat.Default.ToInfo()));
+        await house.Host.StopServingAsync("the test ends", handsOver: true);
+        await client.GetStream().WriteAsync(OpenWireCodec.Encode(
+            new ConnectionInfo { CommandId = 1, ResponseRequired = true, ConnectionId = new ConnectionId("c"), ClientId = "c", UserName = "admin", Password = "secret" }, WireFormat.Default.Version));
+        await Task.Delay(100); // for the broker to read it; it is not cut before
+        house.Successor.SetResult();
+        var told = new List<IDataStructure>();
+        var received = new MemoryStream();
+        try
+        {
+            await client.GetStream().CopyToAsync(received).WaitAsync(Limit);
+        }
+        catch (IOException)
+        {
+            // Cut.
+        }
+
+        var rest = new ReadOnlySequence<byte>(received.ToArray());
+        while (OpenWireCodec.TryReadFrame(ref rest, long.MaxValue, out var frame))
+        {
+            told.Add(OpenWireCodec.Decode(frame.ToArray(), told.Count == 0 ? 1 : WireFormat.Default.Version)!);
+        }
+
+        Assert.That(told, Has.None.InstanceOf<ExceptionResponse>().And.Some.InstanceOf<WireFormatInfo>());
+    }
+
+    [Test]
+    public async Task Whatever_the_registry_says_the_clients_are_let_go_of()
+    {
+        await using var house = new House { Failure = new InvalidOperationException("no such registry") };
+        house.Host.Prepare();
+        await house.Host.ServeAsync(new Epoch(1), Position.Zero, CancellationToken.None);
+        using var client = await house.ConnectAsync();
+        await house.Host.StopServingAsync("another leads", handsOver: false);
+        Assert.ThrowsAsync<SocketException>(() => house.ConnectAsync());
+        await house.Host.ServeAsync(new Epoch(2), Position.Zero, CancellationToken.None);
+        await house.Host.StopServingAsync("the test ends", handsOver: true);
+    }
+
     /// <summary>Bytes of the first read; 0 when the connection was closed or reset.</summary>
     private static async Task<int> ReadAsync(TcpClient client)
     {
@@ -84,7 +135,7 @@ internal sealed class BrokerHostTests
 
             var advisories = new Advisories("ID:test", "test");
             _broker = new MessageBroker(
-                FabricRuntime.System, new BrokerOptions { Name = "test" }, new OpenWirePayloadEditor(), advisories, NullLogger.Instance);
+                FabricRuntime.System, new BrokerOptions { Name = "test", Authenticator = UserTable.Single("admin", "secret") }, new OpenWirePayloadEditor(), advisories, NullLogger.Instance);
             var openWire = new OpenWireOptions { Port = Port, BrokerId = "ID:test", BrokerName = "test" };
             Host = new BrokerHost(
                 FabricRuntime.System, _broker, advisories, this, openWire, "localhost", NullLogger.Instance, () => { });
@@ -106,9 +157,15 @@ internal sealed class BrokerHostTests
 
         public void Publish(IReadOnlyList<string> services, Epoch epoch) => Published = services;
 
-        public Task WithdrawAsync() => Task.CompletedTask;
+        /// <summary>What the registry answers, if it is nothing good.</summary>
+        public Exception? Failure { get; init; }
 
-        public Task WaitForSuccessorAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        /// <summary>Ends when another master serves.</summary>
+        public TaskCompletionSource Successor { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task WithdrawAsync() => Failure is null ? Task.CompletedTask : Task.FromException(Failure);
+
+        public Task WaitForSuccessorAsync(CancellationToken cancellationToken) => Failure is null ? Successor.Task.WaitAsync(cancellationToken) : Task.FromException(Failure);
 
         public async ValueTask DisposeAsync()
         {
