@@ -24,7 +24,7 @@ internal sealed partial class OpenWireConnection
         {
             output.Write(OpenWireCodec.Encode(Offer().ToInfo()));
             await output.FlushAsync(_ended.Token);
-            while (!_ended.IsCancellationRequested)
+            while (!_cut && !_ended.IsCancellationRequested)
             {
                 await _wake.WaitAsync();
                 while (Fill(output))

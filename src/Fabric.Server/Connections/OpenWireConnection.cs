@@ -45,6 +45,8 @@ internal sealed partial class OpenWireConnection : IConnectionSink
     private volatile string? _endReason;
     private volatile bool _refused;
     private volatile bool _held;
+    private volatile bool _cut;
+    private volatile bool _waitsForRoom;
 
     public OpenWireConnection(OpenWireServices services, INetworkConnection network)
     {
@@ -98,7 +100,12 @@ internal sealed partial class OpenWireConnection : IConnectionSink
     public void Hold() => _held = true;
 
     /// <summary>Cuts the socket at once; both loops see it and end.</summary>
-    public void Abort() => _network.Abort();
+    public void Abort()
+    {
+        _cut = true;
+        _network.Abort();
+        _wake.Set(); // the writer tells the reader, which need not be at the socket
+    }
 
     /// <summary>Ends a connection that is silent or will not authenticate, and keeps a quiet one alive. Called now and then.</summary>
     public void Check()
@@ -117,7 +124,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
         }
 
         var limit = TimeSpan.FromMilliseconds(format.MaxInactivityDuration);
-        if (now.Ticks - Volatile.Read(ref _lastRead) > limit.Ticks * 2)
+        if (!_waitsForRoom && now.Ticks - Volatile.Read(ref _lastRead) > limit.Ticks * 2)
         {
             // The peer speaks every third of the limit; two limits without a byte leave no doubt (the Java client's own rule).
             Close($"nothing was heard for {limit.TotalSeconds * 2:0.#} s");
@@ -180,6 +187,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             if (!room.IsCompletedSuccessfully)
             {
                 _wake.Set(); // what was taken so far must not wait for the room
+                _waitsForRoom = true; // nobody listens, so silence says nothing; whether the client lives is seen by what is written
                 try
                 {
                     await room;
@@ -188,6 +196,11 @@ internal sealed partial class OpenWireConnection : IConnectionSink
                 {
                     Hold();
                     return;
+                }
+                finally
+                {
+                    Volatile.Write(ref _lastRead, _services.Now.Ticks);
+                    _waitsForRoom = false;
                 }
             }
         }

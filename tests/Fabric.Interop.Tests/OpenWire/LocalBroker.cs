@@ -19,21 +19,23 @@ internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
     private Journal? _journal;
     private OpenWireListener? _listener;
 
-    private LocalBroker()
+    private LocalBroker(BrokerOptions options)
     {
         _advisories = new Advisories("ID:fabric-local", "local");
-        var users = UserTable.Single("admin", "secret");
         _broker = new MessageBroker(
-            FabricRuntime.System, new BrokerOptions { Authenticator = users }, new OpenWirePayloadEditor(), _advisories, NullLogger.Instance);
+            FabricRuntime.System, options with { Authenticator = UserTable.Single("admin", "secret") }, new OpenWirePayloadEditor(), _advisories, NullLogger.Instance);
     }
 
     public string Url => $"tcp://127.0.0.1:{_listener!.Port}";
 
     public MessageBroker Broker => _broker;
 
-    public static async Task<LocalBroker> StartAsync()
+    /// <summary>Clients at present.</summary>
+    public int ConnectionCount => _listener!.ConnectionCount;
+
+    public static async Task<LocalBroker> StartAsync(BrokerOptions? options = null)
     {
-        var local = new LocalBroker();
+        var local = new LocalBroker(options ?? new BrokerOptions());
         var journal = local._journal = await Journal.OpenAsync(
             FabricRuntime.System, new JournalOptions { Directory = local._directory }, local._broker, local, CancellationToken.None);
         var first = journal.BecomeMaster(1, new byte[24]);
