@@ -115,7 +115,8 @@ public sealed class BrokerConnection
     }
 
     /// <summary>
-    /// Adds a consumer; does nothing but return it when it is there. Deliveries may begin before this returns.
+    /// Adds a consumer; does nothing but return it when it is there. Deliveries may begin before this returns. One without a window is
+    /// answered when its queue may be delivered from (<see cref="BrokerResult.ConfirmAfter"/>), so that it can ask for what is there.
     /// </summary>
     public BrokerResult AddConsumer(ConsumerRequest request, out BrokerConsumer? consumer)
     {

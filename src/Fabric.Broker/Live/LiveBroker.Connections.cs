@@ -176,6 +176,13 @@ internal sealed partial class LiveBroker
             consumer = added;
             connection.Consumers.Add(request.Key, added);
             Events.Consumer(added, added: true);
+            if (added is { Prefetch: 0, Counted: false })
+            {
+                // It may ask at once for what is there and be told that there is nothing: so not before its queue may be delivered from.
+                Settle();
+                AwaitConfirm(connection, Journal.End);
+                result = result with { ConfirmAfter = Journal.End };
+            }
         }
 
         return result;

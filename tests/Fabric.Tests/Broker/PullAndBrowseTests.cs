@@ -20,6 +20,22 @@ public sealed class PullAndBrowseTests
     public async Task TearDown() => await _bench.DisposeAsync();
 
     [Test]
+    public void Whoever_asks_without_waiting_as_soon_as_it_may_gets_what_is_there()
+    {
+        _client.SendCommitted("m");
+        var request = new ConsumerRequest { Key = new ConsumerKey(1, 1), Destination = BrokerBench.Q, Prefetch = 0 };
+        var added = _client.TryConsume(request);
+        Assert.That(added.Status, Is.EqualTo(BrokerStatus.Accepted));
+        while (_client.Connection.Confirmed < added.ConfirmAfter)
+        {
+            _bench.Journal.Commit();
+        }
+
+        _client.Connection.Pull(request.Key, TimeSpan.Zero);
+        Assert.That(_client.ReceiveTexts(), Is.EqualTo(new[] { "m" }));
+    }
+
+    [Test]
     public void A_pull_grants_exactly_one_message_and_pulls_do_not_accumulate()
     {
         var consumer = _client.Consume(prefetch: 0);
