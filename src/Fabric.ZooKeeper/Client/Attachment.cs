@@ -62,10 +62,12 @@ public sealed partial class ZooKeeperClient
             return close;
         }
 
+        /// <summary>Takes what was sent and not answered. Nothing may be sent any more: until now somebody could have been about to.</summary>
         public PendingRequest[] TakeInFlight()
         {
             PendingRequest[] taken = [.. _inFlight];
             _inFlight.Clear();
+            _outgoing.Dispose();
             return taken;
         }
 
@@ -92,7 +94,6 @@ public sealed partial class ZooKeeperClient
                 network.Abort();
                 _wake.Set();
                 await writing;
-                _outgoing.Dispose();
             }
 
             return _endReason!;
