@@ -28,6 +28,13 @@ internal static class DownCommand
         var directory = DevelopmentFabric.DirectoryOf(invocation.Get(UpCommand.DataDirectory), invocation.Context, AppContext.BaseDirectory);
         var settings = DevelopmentSettings.Read(invocation.Context.Runtime.Disk, directory);
         var fabric = new DevelopmentFabric(invocation.Context, directory, settings ?? new DevelopmentSettings(0, 0, null));
+        if (invocation.Get(Wipe) && settings is null && fabric.HoldsAnything)
+        {
+            // A container, a root or somebody's project, whose entries only have the names of ours: not to be stopped for that either.
+            throw new CliException(
+                ExitCode.BadConfiguration, $"{directory} was not made by fabric up, so it is not wiped", null, $"remove it yourself: {directory}");
+        }
+
         if (fabric.Running().Count == 0)
         {
             invocation.Error.WriteLine($"nothing runs in {directory}");
@@ -44,12 +51,6 @@ internal static class DownCommand
 
         if (invocation.Get(Wipe))
         {
-            if (settings is null && invocation.Context.Runtime.Disk.DirectoryExists(Path.Combine(directory, "containers")))
-            {
-                throw new CliException(
-                    ExitCode.BadConfiguration, $"{directory} was not made by fabric up, so it is not wiped", null, $"remove it yourself: {directory}");
-            }
-
             fabric.Wipe();
             invocation.Error.WriteLine($"wiped {directory}");
         }

@@ -48,12 +48,11 @@ internal static class UpCommand
     private static async Task<ExitCode> RunAsync(Invocation invocation)
     {
         var fabric = Open(invocation);
-        var disk = invocation.Context.Runtime.Disk;
         using var root = await EnsureRootAsync(invocation, fabric).ConfigureAwait(false);
         await using var registry = await fabric.ConnectAsync(
             fabric.KeepPassword(RegistryOptions.DefaultPassword), root, invocation.CancellationToken).ConfigureAwait(false);
         await WriteContentAsync(fabric, registry, invocation.CancellationToken).ConfigureAwait(false);
-        fabric.Settings.Write(disk, fabric.Directory);
+        fabric.Settings.Write(invocation.Context.Runtime.Disk, fabric.Directory); // a root that ran before may have none
         await EnsureContainersAsync(invocation, fabric, registry).ConfigureAwait(false);
         await WaitUntilInSyncAsync(invocation, fabric, registry).ConfigureAwait(false);
         await ReportAsync(invocation, fabric, registry).ConfigureAwait(false);
@@ -69,7 +68,8 @@ internal static class UpCommand
             Range("--replicas", invocation.Get(Replicas) ?? kept?.Replicas ?? 3, 1, ReplicasMax),
             Range("--port-offset", invocation.Get(PortOffset) ?? kept?.PortOffset ?? 0, 0, PortOffsetMax),
             invocation.GivenZooKeeper ?? kept?.ZooKeeper);
-        if (kept is not null && kept != asked)
+        var fabric = new DevelopmentFabric(invocation.Context, directory, asked);
+        if (kept is not null && kept != asked && fabric.IsBegun)
         {
             throw new CliException(
                 ExitCode.BadConfiguration,
@@ -88,7 +88,7 @@ internal static class UpCommand
                 ExitCode.LocalFailure, $"the directory {directory} cannot be made", exception.Message, "--data DIR", exception);
         }
 
-        return new DevelopmentFabric(invocation.Context, directory, asked);
+        return fabric;
     }
 
     private static async Task<Runtime.Processes.ISupervisedProcess?> EnsureRootAsync(Invocation invocation, DevelopmentFabric fabric)
@@ -100,6 +100,9 @@ internal static class UpCommand
 
         await fabric.CheckPortsAsync().ConfigureAwait(false);
         fabric.KeepPassword(RegistryOptions.DefaultPassword);
+
+        // Before the root, so that what comes of it can be wiped, however far it comes.
+        fabric.Settings.Write(invocation.Context.Runtime.Disk, fabric.Directory);
         invocation.Error.WriteLine($"starting the root in {fabric.Directory}");
         return fabric.StartRoot(AppContext.BaseDirectory);
     }

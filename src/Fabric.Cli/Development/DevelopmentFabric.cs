@@ -17,10 +17,11 @@ internal sealed class DevelopmentFabric
     public const string BrokerName = "default";
 
     private const string ContainersDirectory = "containers";
+    private const string RegistryDirectory = "registry";
     private const string PasswordFile = "registry.password";
     private static readonly TimeSpan RootLimit = TimeSpan.FromSeconds(60);
     private static readonly string[] OwnEntries =
-        ["containers", "registry", "data", "log", "fabricd.pid", "lock", "slot", PasswordFile, DevelopmentSettings.FileName];
+        [ContainersDirectory, RegistryDirectory, "data", "log", "fabricd.pid", "lock", "slot", PasswordFile, DevelopmentSettings.FileName];
 
     private readonly CliContext _context;
 
@@ -53,6 +54,12 @@ internal sealed class DevelopmentFabric
 
         return Path.Combine(context.WorkingDirectory, ".fabric");
     }
+
+    /// <summary>Whether the directory has entries of the names that <see cref="Wipe"/> removes.</summary>
+    public bool HoldsAnything => OwnEntries.Any(Holds);
+
+    /// <summary>Whether its settings have had consequences, so that other ones would contradict them. Not when its root did not even start.</summary>
+    public bool IsBegun => Holds(ContainersDirectory) || Holds(RegistryDirectory) || Running().Count > 0;
 
     /// <summary>Whether the root's process runs.</summary>
     public bool IsRootRunning => IsRunning(Directory);
@@ -197,6 +204,8 @@ internal sealed class DevelopmentFabric
             }
         }
     }
+
+    private bool Holds(string entry) => Path.Exists(Path.Combine(Directory, entry));
 
     private IEnumerable<string> KnownContainers() =>
         System.IO.Directory.Exists(Path.Combine(Directory, ContainersDirectory))

@@ -7,7 +7,10 @@ namespace Fabric.Tests.Cli;
 /// <summary>One run of the command line in this process.</summary>
 internal sealed record CommandRun(int Code, string Out, string Error)
 {
-    public static async Task<CommandRun> RunAsync(string directory, params string[] arguments)
+    public static Task<CommandRun> RunAsync(string directory, params string[] arguments) =>
+        RunAsync(new SystemProcesses(TimeProvider.System), directory, arguments);
+
+    public static async Task<CommandRun> RunAsync(IProcesses processes, string directory, params string[] arguments)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
@@ -16,7 +19,7 @@ internal sealed record CommandRun(int Code, string Out, string Error)
             Out = output,
             Error = error,
             Runtime = FabricRuntime.System,
-            Processes = new SystemProcesses(TimeProvider.System),
+            Processes = processes,
             Environment = _ => null,
             WorkingDirectory = directory,
         }).RunAsync(arguments);
