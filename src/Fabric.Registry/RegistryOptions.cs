@@ -15,7 +15,16 @@ public sealed record RegistryOptions
     internal const string User = "fabric";
 
     /// <summary>Hosts, <c>host:port[,host:port…][/chroot]</c>.</summary>
-    public string ConnectString { get; init; } = DefaultConnectString;
+    /// <exception cref="FormatException">They are not of that form. Said here, because a connection would try them for ever.</exception>
+    public string ConnectString
+    {
+        get;
+        init
+        {
+            ZooKeeper.Client.ConnectString.Parse(value);
+            field = value;
+        }
+    } = DefaultConnectString;
 
     /// <summary>The ensemble's password. Never logged, never part of an error.</summary>
     public string Password { get; init; } = DefaultPassword;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Fabric.Registry;
 using Fabric.Runtime.Processes;
+using Fabric.ZooKeeper.Client;
 
 namespace Fabric.Cli.Frame;
 
@@ -55,13 +56,29 @@ internal sealed class GlobalOptions
     public IEnumerable<Option> All => [ZooKeeper, PasswordFile, Password, Output];
 
     /// <summary>How to reach the registry that a command line and its environment name.</summary>
-    /// <exception cref="CliException">The password file cannot be used.</exception>
+    /// <exception cref="CliException">The hosts are malformed, or the password file cannot be used.</exception>
     public RegistryOptions RegistryOf(ParseResult parsed, CliContext context) => new()
     {
-        ConnectString = parsed.GetValue(ZooKeeper)!,
+        ConnectString = HostsOf(parsed),
         Password = PasswordOf(parsed, context),
         ConnectTimeout = ConnectTimeout,
     };
+
+    /// <summary>The registry's hosts.</summary>
+    /// <exception cref="CliException">They are malformed.</exception>
+    public string HostsOf(ParseResult parsed)
+    {
+        var hosts = parsed.GetValue(ZooKeeper)!;
+        try
+        {
+            ConnectString.Parse(hosts);
+            return hosts;
+        }
+        catch (FormatException exception)
+        {
+            throw new CliException(ExitCode.Usage, $"--zookeeper {hosts}: {exception.Message}", null, $"--zookeeper {RegistryOptions.DefaultConnectString}", exception);
+        }
+    }
 
     private string PasswordOf(ParseResult parsed, CliContext context)
     {

@@ -27,7 +27,7 @@ internal sealed class Invocation(ParseResult parsed, GlobalOptions globals, CliC
     public RegistryOptions RegistryOptions => globals.RegistryOf(parsed, context);
 
     /// <summary>The registry's hosts when they stand on the command line; null when they come from elsewhere.</summary>
-    public string? GivenZooKeeper => IsGiven(globals.ZooKeeper) ? parsed.GetValue(globals.ZooKeeper) : null;
+    public string? GivenZooKeeper => IsGiven(globals.ZooKeeper) ? globals.HostsOf(parsed) : null;
 
     public T? Get<T>(Option<T> option) => parsed.GetValue(option);
 

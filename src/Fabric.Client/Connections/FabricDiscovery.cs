@@ -25,15 +25,23 @@ internal sealed class FabricDiscovery : IAsyncDisposable
     private GroupDiscovery? _group;
     private Task _checking = Task.CompletedTask;
 
+    /// <exception cref="UriFormatException">The registry's hosts are malformed.</exception>
     public FabricDiscovery(FabricRuntime runtime, ClientUrl url, FabricClientOptions options, BrokerList brokers, ILogger logger)
     {
         (_runtime, _url, _brokers, _logger) = (runtime, url, brokers, logger);
         var hosts = options.ZooKeeper ?? url.Discovery!.ZooKeeper ?? Environment.GetEnvironmentVariable(ZooKeeperVariable);
-        _options = new RegistryOptions
+        try
         {
-            ConnectString = string.IsNullOrEmpty(hosts) ? RegistryOptions.DefaultConnectString : hosts,
-            Password = options.ZooKeeperPassword ?? RegistryOptions.DefaultPassword,
-        };
+            _options = new RegistryOptions
+            {
+                ConnectString = string.IsNullOrEmpty(hosts) ? RegistryOptions.DefaultConnectString : hosts,
+                Password = options.ZooKeeperPassword ?? RegistryOptions.DefaultPassword,
+            };
+        }
+        catch (FormatException exception)
+        {
+            throw new UriFormatException($"the registry's hosts '{hosts}' are malformed: {exception.Message}", exception);
+        }
     }
 
     /// <summary>Begins to watch the group.</summary>

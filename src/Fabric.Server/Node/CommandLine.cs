@@ -1,4 +1,5 @@
 using System.Globalization;
+using Fabric.ZooKeeper.Client;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Server.Node;
@@ -121,6 +122,7 @@ internal static class CommandLine
             throw Wrong("--zookeeper is missing");
         }
 
+        CheckHosts(zooKeeper);
         return new Request.Run(new NodeOptions
         {
             Name = name,
@@ -137,6 +139,18 @@ internal static class CommandLine
             FailFast = failFast,
             LogLevel = level,
         });
+    }
+
+    private static void CheckHosts(string? zooKeeper)
+    {
+        try
+        {
+            _ = zooKeeper is null ? null : ConnectString.Parse(zooKeeper);
+        }
+        catch (FormatException exception)
+        {
+            throw Wrong($"--zookeeper {zooKeeper}: {exception.Message}");
+        }
     }
 
     private static Request.Stop ParseStop(Options options)

@@ -65,6 +65,15 @@ internal sealed class DevelopmentFabricTests
             CommandRun.RunAsync(processes, _home, "up", "--data", ".", "--replicas", replicas, "--port-offset", PortOffset);
     }
 
+    [Test]
+    public async Task Malformed_hosts_of_the_registry_make_nothing()
+    {
+        var processes = new Bystander();
+        var run = await CommandRun.RunAsync(processes, _home, "up", "--data", "fabric", "--port-offset", PortOffset, "--zookeeper", "localhost:x");
+        Assert.That((run.Code, processes.Starts), Is.EqualTo((64, 0)));
+        Assert.That(Directory.EnumerateFileSystemEntries(_home), Is.Empty);
+    }
+
     /// <summary>Processes of which one runs, ours, and no other can be started.</summary>
     private sealed class Bystander : IProcesses
     {

@@ -1,3 +1,4 @@
+using Fabric.Client;
 using Fabric.Client.Connections;
 
 namespace Fabric.Tests.Client;
@@ -105,6 +106,22 @@ internal sealed class ClientUrlTests
     [TestCase("broker", "'broker' is no broker URL")]
     public void A_mistake_is_named_with_what_may_be_meant(string text, string message) =>
         Assert.That(() => ClientUrl.Parse(text), Throws.TypeOf<UriFormatException>().With.Message.Contains(message));
+
+    [TestCase("localhost:x", "\"localhost:x\" is no ZooKeeper server")]
+    [TestCase("localhost:1/", null)]
+    [TestCase(",", "names no ZooKeeper server")]
+    public async Task Malformed_hosts_of_a_registry_are_refused_when_the_client_is_made(string hosts, string? message)
+    {
+        try
+        {
+            await new FabricClient($"discovery:fabric:default?zookeeper={hosts}").DisposeAsync();
+            Assert.That(message, Is.Null);
+        }
+        catch (UriFormatException exception)
+        {
+            Assert.That(exception.Message, Does.Contain(message));
+        }
+    }
 
     [TestCase("failover:(tcp://a)?foo=1")]
     [TestCase("amqp://a")]

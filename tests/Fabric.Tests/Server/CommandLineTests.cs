@@ -69,6 +69,7 @@ internal sealed class CommandLineTests
     [TestCase("--root takes no value", "run", "--root=yes", "--data", "/d")]
     [TestCase("unknown option x", "run", "x")]
     [TestCase("--log-level loud: not one of trace, debug, information, warning, error", "run", "--log-level", "loud")]
+    [TestCase("--zookeeper h:x: \"h:x\" is no ZooKeeper server; expected is host:port", "run", "--name", "b", "--data", "/d", "--zookeeper", "h:x")]
     [TestCase("--timeout 0: not a number from 1 to 3600", "stop", "--timeout", "0")]
     public void What_is_wrong_is_said_in_one_line(string message, params string[] arguments)
     {
