@@ -1,6 +1,7 @@
 using System.Globalization;
 using Fabric.Registry.Discovery;
 using Fabric.Registry.Profiles;
+using Microsoft.Extensions.Logging;
 
 namespace Fabric.Registry.Membership;
 
@@ -31,7 +32,7 @@ public sealed record ContainerWish(string Name, string Parent, ContainerWishStat
 /// <param name="ProvisionError">What failed; null when nothing did.</param>
 /// <param name="ProcessId">Of its process; null when it has none.</param>
 /// <param name="Host">Where others reach it, resolved.</param>
-/// <param name="Wish">What is wanted of it; null for a container that no root manages.</param>
+/// <param name="Wish">What is wanted of it; null for a container that no root manages, and when it cannot be read.</param>
 /// <param name="Facts">The rest of its configuration: <c>resolver</c>, <c>http</c>…, as it stands in the registry.</param>
 public sealed record ContainerInfo(
     string Name,
@@ -155,17 +156,29 @@ public sealed class ContainerDirectory(FabricRegistry registry)
     public static IAsyncDisposable WatchWishes(
         FabricRegistry registry, string parent, Action<IReadOnlyList<ContainerWish>> changed) =>
         new RegistryWatch<IReadOnlyList<ContainerWish>>(
-            registry, $"wishes for {parent}", (reader, ct) => ReadWishesAsync(reader, parent, ct), changed, ListComparer<ContainerWish>.Instance);
+            registry, $"wishes for {parent}", (reader, ct) => ReadWishesAsync(registry, reader, parent, ct), changed, ListComparer<ContainerWish>.Instance);
 
     private static async Task<IReadOnlyList<ContainerWish>> ReadWishesAsync(
-        WatchedReader reader, string parent, CancellationToken cancellationToken) =>
+        FabricRegistry registry, WatchedReader reader, string parent, CancellationToken cancellationToken) =>
         [.. (await reader.GetDirectoryAsync(ZnodePaths.Wishes, cancellationToken))
-            .Select(child => ReadWish(child.Name, child.Content))
+            .Select(child => TryReadWish(registry, child.Name, child.Content))
+            .OfType<ContainerWish>()
             .Where(wish => wish.Parent == parent)];
 
-    private static ContainerWish ReadWish(string name, ZnodeContent content) => Json.Parse(
-        content.Data, ZnodePaths.ContainerWish(name), root => new ContainerWish(
-            name, root.GetProperty("parent").GetString()!, StateOf(root.GetProperty("state").GetString()), content.Stat.Mzxid));
+    /// <summary>What a znode wishes. Null, with a warning, when it makes no sense: one such must not keep the others from being served.</summary>
+    private static ContainerWish? TryReadWish(FabricRegistry registry, string name, ZnodeContent content)
+    {
+        try
+        {
+            return Json.Parse(content.Data, ZnodePaths.ContainerWish(name), root => new ContainerWish(
+                name, root.GetProperty("parent").GetString()!, StateOf(root.GetProperty("state").GetString()), content.Stat.Mzxid));
+        }
+        catch (RegistryContentException exception)
+        {
+            registry.Logger.LogWarning("What is wanted of container {Container} is ignored: {Reason}", name, exception.Message);
+            return null;
+        }
+    }
 
     private static string NameOf(ContainerWishState state) => state switch
     {
@@ -207,7 +220,7 @@ public sealed class ContainerDirectory(FabricRegistry registry)
             int.TryParse(await registry.TryGetTextAsync(ZnodePaths.ProcessId(name), cancellationToken), CultureInfo.InvariantCulture, out var pid)
                 ? pid : null,
             Text(await ZkText.ExpandAsync(registry, $"${{zk:{name}/ip}}", cancellationToken)),
-            wish is null ? null : ReadWish(name, wish).State,
+            wish is null ? null : TryReadWish(registry, name, wish)?.State,
             facts.Where(fact => !OwnFacts.Contains(fact.Key)).ToDictionary(StringComparer.Ordinal));
     }
 
