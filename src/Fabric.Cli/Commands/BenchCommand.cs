@@ -28,7 +28,7 @@ internal static class BenchCommand
         var plan = new BenchPlan
         {
             Destination = invocation.IsGiven(Client.Destination)
-                ? Destination.Parse(invocation.Get(Client.Destination)!)
+                ? Client.DestinationOf(invocation)
                 : Destination.Queue($"bench.{Guid.NewGuid():N}"),
             Producers = invocation.Get(Producers),
             Consumers = invocation.Get(Consumers),

@@ -35,7 +35,7 @@ internal static class ConsumerCommand
     private static async Task<ExitCode> RunAsync(Invocation invocation)
     {
         ProducerCommand.NotNegative(invocation, Count, Sleep, BatchSize, ReceiveTimeout);
-        var destination = Destination.Parse(invocation.Get(Client.Destination)!);
+        var destination = Client.DestinationOf(invocation);
         invocation.Out.WriteLine($"Using destination: {destination}, on broker: {invocation.Get(Client.Url)}");
         await using var client = await Client.CreateAsync(invocation).ConfigureAwait(false);
         await ClientOptions.ConnectAsync(client, invocation).ConfigureAwait(false);

@@ -44,7 +44,7 @@ internal static class ProducerCommand
     private static async Task<ExitCode> RunAsync(Invocation invocation)
     {
         NotNegative(invocation, Count, Sleep, Size, BatchSize);
-        var destination = Destination.Parse(invocation.Get(Client.Destination)!);
+        var destination = Client.DestinationOf(invocation);
         invocation.Out.WriteLine($"Using destination: {destination}, on broker: {invocation.Get(Client.Url)}");
         await using var client = await Client.CreateAsync(invocation).ConfigureAwait(false);
         await ClientOptions.ConnectAsync(client, invocation).ConfigureAwait(false);

@@ -36,6 +36,22 @@ internal sealed class ClientOptions
 
     public IEnumerable<Symbol> All => [Url, User, Password, PasswordFile, Destination];
 
+    /// <summary>The destination that the invocation names.</summary>
+    /// <exception cref="CliException">It is none.</exception>
+    public Destination DestinationOf(Invocation invocation)
+    {
+        try
+        {
+            return Fabric.Client.Destination.Parse(invocation.Get(Destination)!);
+        }
+        catch (ArgumentException exception)
+        {
+            throw new CliException(
+                ExitCode.Usage, $"--destination '{invocation.Get(Destination)}' is no destination", "a name is not blank and has no options behind a question mark",
+                "--destination queue://NAME", exception);
+        }
+    }
+
     /// <summary>A client for the invocation's options; a registry that is to be asked must answer, so that its absence is an error here.</summary>
     public async Task<FabricClient> CreateAsync(Invocation invocation)
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Fabric.Server.Node;
@@ -56,8 +57,9 @@ internal sealed class AdminServer : IHttpApplication<HttpContext>, IAsyncDisposa
         {
             await server.StartAsync(admin, cancellationToken);
         }
-        catch (IOException exception)
+        catch (Exception exception) when (exception is IOException or SocketException)
         {
+            // Kestrel has an exception of its own for a port in use only: an address of others or a port of root's is the socket's.
             server.Dispose();
             throw exception.InnerException is AddressInUseException
                 ? new NodeException(ExitCode.LocalFailure, $"the management port {port} on {host} is in use",
@@ -150,7 +152,7 @@ internal sealed class AdminServer : IHttpApplication<HttpContext>, IAsyncDisposa
         {
             return (await Dns.GetHostAddressesAsync(host, cancellationToken))[0];
         }
-        catch (System.Net.Sockets.SocketException exception)
+        catch (SocketException exception)
         {
             throw new NodeException(ExitCode.BadConfiguration, $"{host} is no address of this machine: {exception.Message}", "check --bind", exception);
         }

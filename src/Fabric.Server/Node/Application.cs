@@ -29,6 +29,11 @@ internal static class Application
             // Nothing runs yet that has a log.
             return Fail(exception);
         }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Of the files that come before the log: the password's, the pid file, the log itself.
+            return Fail(new NodeException(ExitCode.LocalFailure, exception.Message, null, exception));
+        }
     }
 
     private static async Task<ExitCode> RunInFabricAsync(NodeOptions options, FabricRuntime runtime)

@@ -12,4 +12,14 @@ internal sealed class UsageTests
         Assert.That((run.Code, run.Error), Is.EqualTo((64, run.Error)));
         Assert.That(run.Error, Does.StartWith("error: --zookeeper localhost:x: \"localhost:x\" is no ZooKeeper server; expected is host:port"));
     }
+
+    [TestCase("producer", "queue://A?consumer.prefetchSize=1")]
+    [TestCase("consumer", " ")]
+    [TestCase("bench", "topic://")]
+    public async Task A_destination_that_is_none(string command, string destination)
+    {
+        var run = await CommandRun.RunAsync("/", command, "--destination", destination);
+        Assert.That((run.Code, run.Out), Is.EqualTo((64, "")));
+        Assert.That(run.Error, Does.StartWith($"error: --destination '{destination}' is no destination"));
+    }
 }

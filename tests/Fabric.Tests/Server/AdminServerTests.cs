@@ -81,6 +81,15 @@ internal sealed class AdminServerTests
         Assert.That(exception.Message, Is.EqualTo($"the management port {_server.Port} on 127.0.0.1 is in use"));
     }
 
+    [Test]
+    public void An_address_of_another_machine_is_said_and_ends_with_74()
+    {
+        var exception = Assert.ThrowsAsync<NodeException>(() => AdminServer.StartAsync(
+            "192.0.2.1", 0, () => _status, NullLoggerFactory.Instance, CancellationToken.None))!;
+        Assert.That(exception.Code, Is.EqualTo(ExitCode.LocalFailure));
+        Assert.That(exception.Message, Does.StartWith("cannot listen on 192.0.2.1:0: "));
+    }
+
     private Task<HttpResponseMessage> GetAsync(string path) => _http.GetAsync(new Uri($"http://127.0.0.1:{_server.Port}{path}"));
 
     private static NodeStatus Node() => new()
