@@ -10,6 +10,11 @@ namespace Fabric.Cli.Commands;
 /// <summary>What <c>replica-add</c>, <c>replica-remove</c> and <c>replica-replace</c> share: the request to the broker's master, and the wait for it.</summary>
 internal static class ReplicaChange
 {
+    private static readonly TimeSpan WithdrawalLimit = TimeSpan.FromSeconds(15);
+
+    /// <summary>An interrupted program is ended by the command line's library 2 s later.</summary>
+    private static readonly TimeSpan InterruptedWithdrawalLimit = TimeSpan.FromSeconds(1);
+
     public static Argument<string> Broker { get; } = new("BROKER") { Description = "The broker." };
 
     public static Option<string> Group { get; } = new("--group")
@@ -74,10 +79,21 @@ internal static class ReplicaChange
 
         var profile = await ProfileOfAsync(registry, overview, broker, invocation.CancellationToken).ConfigureAwait(false);
         var directory = new ReplicaSetDirectory(registry, group, broker);
-        var change = await directory.TryRequestAsync(overview, add, leaving?.Replica, invocation.CancellationToken).ConfigureAwait(false)
-            ?? throw await UnderWayAsync(directory, overview, invocation.CancellationToken).ConfigureAwait(false);
+
+        // Before the request: nothing may fail between that and the wait, which takes it back.
         var isNewlyAssigned = add is not null && profile is not null
             && await new ProfileStore(registry).TryAssignAsync(add, profile, invocation.CancellationToken).ConfigureAwait(false);
+        var change = await directory.TryRequestAsync(overview, add, leaving?.Replica, CancellationToken.None).ConfigureAwait(false);
+        if (change is null)
+        {
+            if (isNewlyAssigned)
+            {
+                await new ProfileStore(registry).TryUnassignAsync(add!, profile!, invocation.CancellationToken).ConfigureAwait(false);
+            }
+
+            throw await UnderWayAsync(directory, overview, invocation.CancellationToken).ConfigureAwait(false);
+        }
+
         if (invocation.Get(ContainerNames.NoWait))
         {
             invocation.Out.WriteLine($"Asked {Describe(change, overview)}; fabric replica-list shows how it goes");
@@ -110,21 +126,26 @@ internal static class ReplicaChange
         var isDone = false;
         try
         {
-            isDone = await Waiting.UntilAsync(
-                invocation.Context.Runtime, limit, () => directory.IsDoneAsync(change, invocation.CancellationToken), invocation.CancellationToken).ConfigureAwait(false);
+            isDone = await UntilAnsweredAsync(
+                invocation, limit, () => directory.IsDoneAsync(change, invocation.CancellationToken), invocation.CancellationToken).ConfigureAwait(false);
         }
         finally
         {
             if (!isDone)
             {
                 // Also when the person gives up: nobody would expect it to happen hours later.
-                isDone = !await directory.TryWithdrawAsync(change, CancellationToken.None).ConfigureAwait(false);
+                await WithdrawAsync(invocation, directory, change, overview).ConfigureAwait(false);
             }
         }
 
         if (!isDone)
         {
             var now = await directory.TryReadAsync(invocation.CancellationToken).ConfigureAwait(false);
+            if (now is not null && Outcome(change, overview, now) is (not false, not false))
+            {
+                return; // before it could be taken back
+            }
+
             var (what, hint) = TakenBack(invocation.Get(Broker)!, change, overview, now ?? overview, limit);
             throw new CliException(
                 ExitCode.Temporary, what,
@@ -134,6 +155,43 @@ internal static class ReplicaChange
                     : $"{assigned} runs the broker now and waits: look at fabric container-info {assigned}, and try again"));
         }
     }
+
+    /// <summary>
+    /// Takes the request back unless it was done meanwhile. Which of the two shows in the set alone: the answer may be lost, and the second attempt finds nothing.
+    /// </summary>
+    /// <exception cref="CliException">The registry does not answer, and the request stands.</exception>
+    private static async Task WithdrawAsync(Invocation invocation, ReplicaSetDirectory directory, ReplicaSetChangeRecord change, ReplicaOverview overview)
+    {
+        var limit = invocation.CancellationToken.IsCancellationRequested ? InterruptedWithdrawalLimit : WithdrawalLimit;
+        if (!await UntilAnsweredAsync(invocation, limit, async () =>
+        {
+            await directory.TryWithdrawAsync(change, CancellationToken.None).ConfigureAwait(false);
+            return true;
+        }, CancellationToken.None).ConfigureAwait(false))
+        {
+            var (group, broker) = (invocation.Get(Group)!, invocation.Get(Broker)!);
+            throw new CliException(
+                ExitCode.Unreachable, $"the registry is away, so that the request {Describe(change, overview)} could not be taken back; it may still be carried out", null,
+                $"when the registry is back: fabric replica-list {broker}, and to take it back fabric zk-delete {ZnodePaths.BrokerChange(group, broker)}");
+        }
+    }
+
+    /// <summary>Asks until the answer is yes, also while the registry is away now and then: what was asked for is not its fault.</summary>
+    private static Task<bool> UntilAnsweredAsync(Invocation invocation, TimeSpan limit, Func<Task<bool>> condition, CancellationToken cancellationToken) =>
+        Waiting.UntilAsync(
+            invocation.Context.Runtime, limit,
+            async () =>
+            {
+                try
+                {
+                    return await condition().ConfigureAwait(false);
+                }
+                catch (RegistryUnavailableException)
+                {
+                    return false;
+                }
+            },
+            cancellationToken);
 
     /// <summary>What is said of a request that was taken back: a replacement may have been done by half.</summary>
     /// <param name="broker">The broker.</param>
@@ -145,21 +203,28 @@ internal static class ReplicaChange
     public static (string What, string? Try) TakenBack(
         string broker, ReplicaSetChangeRecord change, ReplicaOverview before, ReplicaOverview now, TimeSpan limit)
     {
-        var isAdded = now.Set.Members.Any(member => member.Container == change.Add && before.Set.Members.All(old => old.Replica != member.Replica));
+        var (isAdded, isRemoved) = Outcome(change, before, now);
         var removed = before.Set.Members.FirstOrDefault(member => member.Replica == change.Remove);
-        var isRemoved = removed is not null && now.Set.Members.All(member => member.Replica != removed.Replica);
         var within = $"within {limit.TotalSeconds:0} s";
         return (isAdded, isRemoved) switch
         {
-            (true, false) when removed is not null => (
-                $"the replica on {change.Add} was added, but the one on {removed.Container} was not removed {within}; that part of the request was taken back",
+            (true, false) => (
+                $"the replica on {change.Add} was added, but the one on {removed!.Container} was not removed {within}; that part of the request was taken back",
                 $"fabric replica-remove {broker} {removed.Container}, when a majority of the others is in sync"),
-            (false, true) when change.Add is not null => (
+            (false, true) => (
                 $"the replica on {removed!.Container} was removed, but none on {change.Add} was added {within}; that part of the request was taken back",
                 $"fabric replica-add {broker} {change.Add}; fabric container-info {change.Add} says what it waits for"),
             _ => ($"it did not happen {within} {Describe(change, before)}; the request was taken back", null),
         };
     }
+
+    /// <summary>Which parts of a change have been done.</summary>
+    /// <returns>Null for a part that was not asked for.</returns>
+    public static (bool? IsAdded, bool? IsRemoved) Outcome(ReplicaSetChangeRecord change, ReplicaOverview before, ReplicaOverview now) => (
+        change.Add is null
+            ? null
+            : now.Set.Members.Any(member => member.Container == change.Add && before.Set.Members.All(old => old.Replica != member.Replica)),
+        change.Remove is null ? null : now.Set.Members.All(member => member.Replica != change.Remove));
 
     private static ReplicaMemberRecord MemberOn(ReplicaOverview overview, string broker, string container)
     {

@@ -40,10 +40,20 @@ internal sealed class ReplicaChangeTests
         Of(new ReplicaSetChangeRecord(Guid.NewGuid(), "b3", null, null), [One, Two], [One, Two]).What,
         Is.EqualTo("it did not happen within 5 s to add b3; the request was taken back"));
 
+    [Test]
+    public void What_was_done_shows_in_the_set()
+    {
+        var before = Overview(One, Two);
+        var add = new ReplicaSetChangeRecord(Guid.NewGuid(), "b3", null, null);
+        Assert.That(ReplicaChange.Outcome(add, before, before), Is.EqualTo(((bool?)false, (bool?)null)));
+        Assert.That(ReplicaChange.Outcome(add, before, Overview(One, Two, Three)), Is.EqualTo(((bool?)true, (bool?)null)));
+        Assert.That(ReplicaChange.Outcome(Replace("b1", One), before, Overview(Two, OneAnew)), Is.EqualTo(((bool?)true, (bool?)true)));
+    }
+
     private static ReplicaSetChangeRecord Replace(string add, ReplicaMemberRecord remove) => new(Guid.NewGuid(), add, remove.Replica, null);
 
     private static (string What, string? Try) Of(ReplicaSetChangeRecord change, ReplicaMemberRecord[] before, ReplicaMemberRecord[] now) =>
         ReplicaChange.TakenBack("orders", change, Overview(before), Overview(now), Limit);
 
-    private static ReplicaOverview Overview(ReplicaMemberRecord[] members) => new(new ReplicaSetRecord(Guid.Empty, members), [], null, 0);
+    private static ReplicaOverview Overview(params ReplicaMemberRecord[] members) => new(new ReplicaSetRecord(Guid.Empty, members), [], null, 0);
 }
