@@ -1,6 +1,7 @@
 using System.Globalization;
 using Fabric.Registry.Discovery;
 using Fabric.Registry.Profiles;
+using Fabric.ZooKeeper.Jute;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Registry.Membership;
@@ -142,9 +143,25 @@ public sealed class ContainerDirectory(FabricRegistry registry)
         await registry.DeleteTreeAsync(ZnodePaths.ContainerVersion(name), cancellationToken);
     }
 
-    /// <summary>The root has removed a deleted container's directory.</summary>
-    public Task ForgetWishAsync(string name, CancellationToken cancellationToken = default) =>
-        registry.TryDeleteAsync(ZnodePaths.ContainerWish(name), -1, cancellationToken);
+    /// <summary>The root has removed a deleted container's directory. A newer wish stays.</summary>
+    /// <param name="name">The container.</param>
+    /// <param name="version">Of the wish that was carried out.</param>
+    /// <param name="cancellationToken">Gives up; it may have happened.</param>
+    public async Task ForgetWishAsync(string name, long version, CancellationToken cancellationToken = default)
+    {
+        var path = ZnodePaths.ContainerWish(name);
+        try
+        {
+            if (await registry.ExistsAsync(path, cancellationToken) is { } stat && stat.Mzxid == version)
+            {
+                await registry.TryDeleteAsync(path, stat.Version, cancellationToken);
+            }
+        }
+        catch (ZooKeeperException exception) when (exception.Error == ZooKeeperError.BadVersion)
+        {
+            // It is newer since.
+        }
+    }
 
     /// <summary>
     /// Tells what is wanted of the containers of a root, at once and whenever it changes. A container that is not in the list is not

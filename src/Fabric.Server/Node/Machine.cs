@@ -38,7 +38,7 @@ internal sealed class Machine : IAsyncDisposable
         (_runtime, _registry, _logger) = (runtime, registry, loggers.CreateLogger("supervisor"));
         var programs = new ContainerPrograms(runtime, processes, options, hosts, password);
         var directory = new ContainerDirectory(registry);
-        Supervisor = new Supervisor(runtime, programs, name => directory.ForgetWishAsync(name), _logger);
+        Supervisor = new Supervisor(runtime, programs, want => directory.ForgetWishAsync(want.Name, want.Version), _logger);
         _watch = ContainerDirectory.WatchWishes(registry, options.Name, OnWishes);
     }
 

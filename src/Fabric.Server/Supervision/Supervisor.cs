@@ -26,20 +26,26 @@ internal sealed record WantedContainer(string Name, WantedState State, long Vers
 /// <remarks>Thread-safe; <see cref="Apply"/> is called by one task at a time.</remarks>
 internal sealed class Supervisor : IAsyncDisposable
 {
-    private readonly Func<string, Task> _removed;
+    /// <summary>How long after a removal that failed it is tried again.</summary>
+    public static readonly TimeSpan RemovalPause = TimeSpan.FromSeconds(5);
+
+    private readonly Func<WantedContainer, Task> _removed;
     private readonly FabricRuntime _runtime;
     private readonly ContainerPrograms _programs;
     private readonly ILogger _logger;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, SupervisedContainer> _containers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Task> _removals = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> _removedVersions = new(StringComparer.Ordinal);
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IReadOnlyList<WantedContainer> _wanted = [];
     private bool _stopping;
 
     /// <param name="runtime">Clock and scheduler.</param>
     /// <param name="programs">How containers become processes.</param>
-    /// <param name="removed">Told when a container and its directory are gone; may fail, then the removal is asked for again later.</param>
+    /// <param name="removed">Told when a container and its directory are gone; may fail, then the removal is done again later.</param>
     /// <param name="logger">Told what happens.</param>
-    public Supervisor(FabricRuntime runtime, ContainerPrograms programs, Func<string, Task> removed, ILogger logger) =>
+    public Supervisor(FabricRuntime runtime, ContainerPrograms programs, Func<WantedContainer, Task> removed, ILogger logger) =>
         (_runtime, _programs, _removed, _logger) = (runtime, programs, removed, logger);
 
     /// <summary>The containers, by name.</summary>
@@ -59,23 +65,9 @@ internal sealed class Supervisor : IAsyncDisposable
     {
         lock (_gate)
         {
-            if (_stopping)
-            {
-                return;
-            }
-
             // In the order of names, so that the slots of containers made together follow their names. They start all at once.
-            foreach (var want in wanted.OrderBy(want => want.Name, StringComparer.Ordinal))
-            {
-                if (want.State == WantedState.Removed)
-                {
-                    Remove(want.Name);
-                }
-                else if (!_removals.TryGetValue(want.Name, out var removal) || removal.IsCompleted)
-                {
-                    Keep(want);
-                }
-            }
+            _wanted = [.. wanted.OrderBy(want => want.Name, StringComparer.Ordinal)];
+            Serve();
         }
     }
 
@@ -105,10 +97,27 @@ internal sealed class Supervisor : IAsyncDisposable
             _containers.Clear();
         }
 
+        _stopped.TrySetResult();
         await Task.WhenAll(removals);
         foreach (var container in containers)
         {
             await container.DisposeAsync();
+        }
+    }
+
+    private void Serve()
+    {
+        // What is wanted of a container that is being removed is looked at again when that has ended.
+        foreach (var want in _wanted.Where(want => !_stopping && !_removals.ContainsKey(want.Name)))
+        {
+            if (want.State != WantedState.Removed)
+            {
+                Keep(want);
+            }
+            else if (_removedVersions.GetValueOrDefault(want.Name) != want.Version)
+            {
+                Remove(want);
+            }
         }
     }
 
@@ -136,17 +145,12 @@ internal sealed class Supervisor : IAsyncDisposable
         }
     }
 
-    private void Remove(string name)
+    private void Remove(WantedContainer want)
     {
-        if (_removals.TryGetValue(name, out var removal) && !removal.IsCompleted)
-        {
-            return;
-        }
-
         // Without a supervised container there may still be a process that an earlier root left running.
-        _containers.Remove(name, out var container);
-        container ??= new SupervisedContainer(_runtime, _programs, name, _logger);
-        _removals[name] = _runtime.Scheduler.Start($"removal of {name}", () => RemoveAsync(container));
+        _containers.Remove(want.Name, out var container);
+        container ??= new SupervisedContainer(_runtime, _programs, want.Name, _logger);
+        _removals[want.Name] = _runtime.Scheduler.Start($"removal of {want.Name}", () => RemoveAsync(container, want));
     }
 
     private static Task StopAsync(IEnumerable<SupervisedContainer> containers) => Task.WhenAll(containers.Select(container =>
@@ -155,19 +159,42 @@ internal sealed class Supervisor : IAsyncDisposable
         return container.SettledAsync();
     }));
 
-    private async Task RemoveAsync(SupervisedContainer container)
+    private async Task RemoveAsync(SupervisedContainer container, WantedContainer want)
     {
         await StopAsync([container]);
         await container.DisposeAsync();
+        var isRemoved = await TryRemoveAsync(want);
+        if (!isRemoved)
+        {
+            await Task.WhenAny(_stopped.Task, Task.Delay(RemovalPause, _runtime.Time));
+        }
+
+        lock (_gate)
+        {
+            _removals.Remove(want.Name);
+            if (isRemoved)
+            {
+                _removedVersions[want.Name] = want.Version;
+            }
+
+            Serve();
+        }
+    }
+
+    private async Task<bool> TryRemoveAsync(WantedContainer want)
+    {
         try
         {
-            _programs.Wipe(container.Name);
-            await _removed(container.Name);
-            _logger.LogInformation("Removed container {Container} and its directory", container.Name);
+            _programs.Wipe(want.Name);
+            await _removed(want);
+            _logger.LogInformation("Removed container {Container} and its directory", want.Name);
+            return true;
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        catch (Exception exception)
         {
-            _logger.LogError("Container {Container} cannot be removed completely: {Reason}", container.Name, exception.Message);
+            // Of the disk, or of the registry, which may be away or refuse.
+            _logger.LogError("Container {Container} cannot be removed completely: {Reason}", want.Name, exception.Message);
+            return false;
         }
     }
 }

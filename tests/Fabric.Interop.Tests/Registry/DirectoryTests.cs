@@ -136,7 +136,7 @@ internal abstract class DirectoryTests : RegistryFixture
         await EventuallyAsync(() => seen.Last() is [{ State: ContainerWishState.Stopped }], "the stop");
         await directory.DeleteAsync("c1", "root");
         await EventuallyAsync(() => seen.Last() is [{ State: ContainerWishState.Deleted }], "the deletion");
-        await directory.ForgetWishAsync("c1");
+        await directory.ForgetWishAsync("c1", seen.Last()[0].Version);
         await EventuallyAsync(() => seen.Last() is [], "nothing is left");
     }
 

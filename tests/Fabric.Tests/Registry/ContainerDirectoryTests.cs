@@ -51,4 +51,18 @@ internal sealed class ContainerDirectoryTests
             (await _directory.ListAsync()).Select(container => (container.Name, container.Wish)),
             Is.EqualTo(new (string, ContainerWishState?)[] { ("bad", null), ("good", ContainerWishState.Running), ("root", null) }));
     }
+
+    [Test]
+    public async Task A_wish_that_came_after_the_one_that_was_carried_out_is_not_forgotten()
+    {
+        await _directory.WishAsync("c1", "root", ContainerWishState.Deleted);
+        var served = await VersionOfWishAsync("c1");
+        await _directory.WishAsync("c1", "root", ContainerWishState.Running);
+
+        await _directory.ForgetWishAsync("c1", served);
+
+        Assert.That(await VersionOfWishAsync("c1"), Is.GreaterThan(served));
+    }
+
+    private async Task<long> VersionOfWishAsync(string container) => (await _registry.ExistsAsync(ZnodePaths.ContainerWish(container)))!.Value.Mzxid;
 }

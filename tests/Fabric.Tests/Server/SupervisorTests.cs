@@ -10,6 +10,7 @@ namespace Fabric.Tests.Server;
 [TestFixture]
 internal sealed class SupervisorTests
 {
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
     private string _directory = null!;
 
     [SetUp]
@@ -49,11 +50,59 @@ internal sealed class SupervisorTests
         Assert.That(processes.PortsByContainer(), Is.EqualTo(new Dictionary<string, string> { ["b1"] = "61617", ["b2"] = "61616" }));
     }
 
+    [Test]
+    public async Task What_is_wanted_while_a_container_is_being_removed_is_done_after_it()
+    {
+        var processes = new NoProcesses();
+        var (removing, removed) = (new TaskCompletionSource(), new TaskCompletionSource());
+        await using var supervisor = new Supervisor(
+            FabricRuntime.System, Programs(FabricRuntime.System, processes),
+            _ =>
+            {
+                removing.SetResult();
+                return removed.Task;
+            },
+            NullLogger.Instance);
+        supervisor.Apply([new WantedContainer("b1", WantedState.Removed, 1)]);
+        await removing.Task.WaitAsync(Limit);
+
+        supervisor.Apply([new WantedContainer("b1", WantedState.Running, 2)]);
+        removed.SetResult();
+
+        await processes.StartedAsync(1);
+    }
+
+    [Test]
+    public async Task A_removal_that_failed_is_done_again_and_one_that_is_done_is_not()
+    {
+        var time = new ManualTime();
+        var runtime = FabricRuntime.System with { Time = time };
+        var attempts = 0;
+        await using var supervisor = new Supervisor(
+            runtime, Programs(runtime, new NoProcesses()),
+            _ => Interlocked.Increment(ref attempts) < 3 ? Task.FromException(new IOException("the registry is away")) : Task.CompletedTask,
+            NullLogger.Instance);
+        supervisor.Apply([new WantedContainer("b1", WantedState.Removed, 1)]);
+
+        using var limit = new CancellationTokenSource(Limit);
+        while (Volatile.Read(ref attempts) < 3)
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Delay(1, limit.Token);
+        }
+
+        supervisor.Apply([new WantedContainer("b1", WantedState.Removed, 1)]);
+        time.Advance(TimeSpan.FromMinutes(1));
+        Assert.That(Volatile.Read(ref attempts), Is.EqualTo(3));
+    }
+
+    private ContainerPrograms Programs(FabricRuntime runtime, NoProcesses processes) =>
+        new(runtime, processes, new NodeOptions { Name = "root", DataDirectory = _directory }, "localhost:2181", null);
+
     private Supervisor Supervise(IScheduler scheduler, NoProcesses processes, params string[] containers)
     {
         var runtime = FabricRuntime.System with { Scheduler = scheduler };
-        var programs = new ContainerPrograms(runtime, processes, new NodeOptions { Name = "root", DataDirectory = _directory }, "localhost:2181", null);
-        var supervisor = new Supervisor(runtime, programs, _ => Task.CompletedTask, NullLogger.Instance);
+        var supervisor = new Supervisor(runtime, Programs(runtime, processes), _ => Task.CompletedTask, NullLogger.Instance);
         supervisor.Apply([.. containers.Select(name => new WantedContainer(name, WantedState.Running, 1))]);
         return supervisor;
     }
