@@ -62,6 +62,30 @@ internal static class ContainerCreateCommand
         }
     }
 
+    /// <summary>Creates a container whose name was free a moment ago.</summary>
+    /// <exception cref="CliException">It is not free any more.</exception>
+    public static async Task CreateChildAsync(
+        ContainerDirectory directory, string name, string parent, string version, IReadOnlyList<string> profiles, CancellationToken cancellationToken)
+    {
+        if (!await directory.TryCreateChildAsync(name, parent, version, profiles, cancellationToken).ConfigureAwait(false))
+        {
+            await CheckIsGoneAsync(directory, name, cancellationToken).ConfigureAwait(false);
+            throw new CliException(ExitCode.Exists, $"A container with name {name} already exists.");
+        }
+    }
+
+    /// <summary>Refuses the name of a container whose directory is still there: the new one would begin with the old one's messages.</summary>
+    /// <exception cref="CliException">It is.</exception>
+    public static async Task CheckIsGoneAsync(ContainerDirectory directory, string name, CancellationToken cancellationToken)
+    {
+        if (await directory.IsBeingDeletedAsync(name, cancellationToken).ConfigureAwait(false))
+        {
+            throw new CliException(
+                ExitCode.Temporary, $"the directory of the deleted container {name} has not been removed yet", "its root does it as soon as it runs",
+                "fabric container-list shows whether the root is alive");
+        }
+    }
+
     private static async Task<ExitCode> RunAsync(Invocation invocation)
     {
         var limit = ContainerNames.LimitOf(invocation);
@@ -84,11 +108,13 @@ internal static class ContainerCreateCommand
             {
                 throw new CliException(ExitCode.Exists, $"A container with name {name} already exists.");
             }
+
+            await CheckIsGoneAsync(directory, name, invocation.CancellationToken).ConfigureAwait(false);
         }
 
         foreach (var name in names)
         {
-            await directory.TryCreateChildAsync(name, parent, version, profiles, invocation.CancellationToken).ConfigureAwait(false);
+            await CreateChildAsync(directory, name, parent, version, profiles, invocation.CancellationToken).ConfigureAwait(false);
         }
 
         foreach (var name in names.Where(_ => !invocation.Get(ContainerNames.NoWait)))

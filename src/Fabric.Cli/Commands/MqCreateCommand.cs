@@ -73,7 +73,8 @@ internal static class MqCreateCommand
 
         foreach (var container in created)
         {
-            await directory.TryCreateChildAsync(container, parent, broker.Version, [profile], invocation.CancellationToken).ConfigureAwait(false);
+            await ContainerCreateCommand.CreateChildAsync(
+                directory, container, parent, broker.Version, [profile], invocation.CancellationToken).ConfigureAwait(false);
         }
 
         return await WaitForCreatedAsync(invocation, registry, created, limit).ConfigureAwait(false);
@@ -189,6 +190,8 @@ internal static class MqCreateCommand
                 throw new CliException(
                     ExitCode.Exists, $"A container with name {container} already exists.", null, $"--assign-container {container}");
             }
+
+            await ContainerCreateCommand.CheckIsGoneAsync(directory, container, cancellationToken).ConfigureAwait(false);
         }
 
         foreach (var container in assigned)

@@ -145,8 +145,8 @@ internal static class UpCommand
             }
 
             invocation.Error.WriteLine($"creating {name}");
-            await directory.TryCreateChildAsync(
-                name, DevelopmentFabric.RootName, FabricCreation.FirstVersion, [profile], invocation.CancellationToken).ConfigureAwait(false);
+            await ContainerCreateCommand.CreateChildAsync(
+                directory, name, DevelopmentFabric.RootName, FabricCreation.FirstVersion, [profile], invocation.CancellationToken).ConfigureAwait(false);
             await ContainerStartCommand.WaitUntilUpAsync(invocation, registry, name, ContainerLimit, provisioned: false).ConfigureAwait(false);
         }
     }

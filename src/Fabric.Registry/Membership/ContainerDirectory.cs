@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Text;
 using Fabric.Registry.Discovery;
 using Fabric.Registry.Profiles;
+using Fabric.ZooKeeper.Client;
 using Fabric.ZooKeeper.Jute;
 using Microsoft.Extensions.Logging;
 
@@ -84,36 +86,61 @@ public sealed class ContainerDirectory(FabricRegistry registry)
                 .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
             : [];
 
-    /// <summary>Creates a child container and asks its parent to run it.</summary>
+    /// <summary>Creates a child container and asks its parent to run it, all at once: a half of it could neither run nor be made again.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="parent">The root whose machine it is to live on.</param>
     /// <param name="version">The version it is to run.</param>
     /// <param name="profiles">Its profiles.</param>
-    /// <param name="cancellationToken">Ends it; what was written stays.</param>
-    /// <returns>False when a container of this name exists; it is left as it is.</returns>
+    /// <param name="cancellationToken">Gives up; it may have happened.</param>
+    /// <returns>False when a container of this name exists, or its directory is still to be removed; it is left as it is.</returns>
     public async Task<bool> TryCreateChildAsync(
         string name, string parent, string version, IReadOnlyList<string> profiles, CancellationToken cancellationToken = default)
     {
-        if (!await registry.TryCreateAsync(ZnodePaths.ContainerVersion(name), version, cancellationToken))
+        if (await IsBeingDeletedAsync(name, cancellationToken))
         {
             return false;
         }
 
-        await registry.PutAsync(ZnodePaths.ContainerProfiles(version, name), string.Join(' ', profiles), cancellationToken);
-        await registry.PutAsync(ZnodePaths.ContainerFact(name, "parent"), parent, cancellationToken);
-        await WishAsync(name, parent, ContainerWishState.Running, cancellationToken);
-        return true;
+        var profilesPath = ZnodePaths.ContainerProfiles(version, name);
+        foreach (var path in new[] { ZnodePaths.ConfigContainers, ZnodePaths.ParentOf(profilesPath)!, ZnodePaths.ContainerConfigs, ZnodePaths.Wishes })
+        {
+            await registry.EnsureAsync(path, cancellationToken);
+        }
+
+        try
+        {
+            await registry.MultiAsync(
+                [
+                    Create(ZnodePaths.ContainerVersion(name), Encoding.UTF8.GetBytes(version)),
+                    Create(profilesPath, Encoding.UTF8.GetBytes(string.Join(' ', profiles))),
+                    await PutAsync(ZnodePaths.ContainerConfig(name), []), // it and what is below are there when the container runs uncreated
+                    await PutAsync(ZnodePaths.ContainerFact(name, "parent"), Encoding.UTF8.GetBytes(parent)),
+                    await PutAsync(ZnodePaths.ContainerWish(name), WishOf(parent, ContainerWishState.Running)),
+                ],
+                cancellationToken);
+            return true;
+        }
+        catch (ZooKeeperException exception) when (exception.Error is ZooKeeperError.NodeExists or ZooKeeperError.BadVersion or ZooKeeperError.NoNode)
+        {
+            return false;
+        }
+
+        static MultiOperation Create(string path, byte[] data) => MultiOperation.Create(path, data, RegistryAcls.For(path), CreateMode.Persistent);
+
+        async Task<MultiOperation> PutAsync(string path, byte[] data) =>
+            await registry.ExistsAsync(path, cancellationToken) is { } present ? MultiOperation.SetData(path, data, present.Version) : Create(path, data);
     }
+
+    /// <summary>Whether a container of this name was deleted and its root has yet to remove the directory.</summary>
+    public async Task<bool> IsBeingDeletedAsync(string name, CancellationToken cancellationToken = default) =>
+        await registry.TryGetAsync(ZnodePaths.ContainerWish(name), cancellationToken) is { } content
+        && TryReadWish(registry, name, content)?.State == ContainerWishState.Deleted;
 
     /// <summary>Asks the parent's root for a state. A repeated request counts: it starts a container again that has ended.</summary>
     public async Task WishAsync(string name, string parent, ContainerWishState state, CancellationToken cancellationToken = default)
     {
         var path = ZnodePaths.ContainerWish(name);
-        var data = Json.Object(writer =>
-        {
-            writer.WriteString("parent", parent);
-            writer.WriteString("state", NameOf(state));
-        });
+        var data = WishOf(parent, state);
         if (!await registry.TryCreateAsync(path, data, cancellationToken))
         {
             await registry.SetAsync(path, data, -1, cancellationToken);
@@ -196,6 +223,12 @@ public sealed class ContainerDirectory(FabricRegistry registry)
             return null;
         }
     }
+
+    private static byte[] WishOf(string parent, ContainerWishState state) => Json.Object(writer =>
+    {
+        writer.WriteString("parent", parent);
+        writer.WriteString("state", NameOf(state));
+    });
 
     private static string NameOf(ContainerWishState state) => state switch
     {

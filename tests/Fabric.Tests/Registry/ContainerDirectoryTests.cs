@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Fabric.Registry;
 using Fabric.Registry.Membership;
 using Fabric.Runtime;
+using Fabric.Tests.Cli;
 using Fabric.Tests.ZooKeeper.Server;
 
 namespace Fabric.Tests.Registry;
@@ -50,6 +51,37 @@ internal sealed class ContainerDirectoryTests
         Assert.That(
             (await _directory.ListAsync()).Select(container => (container.Name, container.Wish)),
             Is.EqualTo(new (string, ContainerWishState?)[] { ("bad", null), ("good", ContainerWishState.Running), ("root", null) }));
+    }
+
+    [Test]
+    public async Task A_container_is_created_whole_or_not_at_all()
+    {
+        await _registry.PutAsync(ZnodePaths.ContainerProfiles("1.0", "c1"), "left");
+        Assert.That(await _directory.TryCreateChildAsync("c1", "root", "1.0", ["karaf"]), Is.False);
+        Assert.That(await _directory.TryGetAsync("c1"), Is.Null);
+        await _registry.PutAsync(ZnodePaths.ContainerFact("c2", "ip"), "node2"); // it runs, and nobody has created it
+
+        Assert.That(await _directory.TryCreateChildAsync("c2", "root", "1.0", ["karaf"]), Is.True);
+
+        var created = (await _directory.TryGetAsync("c2"))!;
+        Assert.That(
+            (created.Version, created.Parent, created.Wish, created.Host), Is.EqualTo(("1.0", "root", (ContainerWishState?)ContainerWishState.Running, "node2")));
+        Assert.That(created.Profiles, Is.EqualTo(new[] { "karaf" }));
+    }
+
+    [Test]
+    public async Task The_name_of_a_deleted_container_is_free_when_its_directory_is_removed()
+    {
+        await _directory.TryCreateChildAsync("c1", "root", "1.0", []);
+        await _directory.DeleteAsync("c1", "root");
+
+        Assert.That(await _directory.TryCreateChildAsync("c1", "root", "1.0", []), Is.False);
+        var run = await CommandRun.RunAsync("/", "container-create", "c1", "--parent", "root", "--zookeeper", _registry.ConnectString);
+        Assert.That((run.Code, run.Error), Is.EqualTo((75, run.Error)));
+        Assert.That(run.Error, Does.Contain("the directory of the deleted container c1 has not been removed yet"));
+
+        await _directory.ForgetWishAsync("c1", await VersionOfWishAsync("c1"));
+        Assert.That(await _directory.TryCreateChildAsync("c1", "root", "1.0", []), Is.True);
     }
 
     [Test]
