@@ -15,6 +15,7 @@ internal sealed class Provisioner : IAsyncDisposable
     private readonly NodeServices _services;
     private readonly ContainerPresence _presence;
     private readonly ILogger _logger;
+    private readonly BrokerConfigurations _configurations;
     private readonly AsyncSignal _wake = new();
     private readonly IAsyncDisposable _watch;
     private readonly Task _loop;
@@ -24,6 +25,7 @@ internal sealed class Provisioner : IAsyncDisposable
     public Provisioner(NodeServices services, FabricRegistry registry, ContainerPresence presence)
     {
         (_services, _presence, _logger) = (services, presence, services.Loggers.CreateLogger("node"));
+        _configurations = new BrokerConfigurations(services.Options.Name, services.Options.DataDirectory);
         Brokers = new BrokerSet(services, _wake.Set);
         _loop = services.Runtime.Scheduler.Start("provisioner", RunAsync);
         _watch = ContainerConfiguration.Watch(registry, services.Options.Name, configuration =>
@@ -77,19 +79,10 @@ internal sealed class Provisioner : IAsyncDisposable
             return null;
         }
 
-        var wanted = new List<BrokerConfiguration>();
-        var wrong = new List<string>();
-        foreach (var (pid, values) in configuration.Pids.Where(pid => BrokerConfiguration.IsBroker(pid.Key)))
+        var (wanted, wrong) = _configurations.Read(configuration.Pids);
+        foreach (var reason in wrong)
         {
-            try
-            {
-                wanted.Add(BrokerConfiguration.Read(pid, values, _services.Options.Name, _services.Options.DataDirectory));
-            }
-            catch (NodeException exception)
-            {
-                _logger.LogError("A broker of the profiles {Profiles} cannot be run: {Reason}", configuration.Profiles, exception.Message);
-                wrong.Add(exception.Message);
-            }
+            _logger.LogError("A broker of the profiles {Profiles} cannot be run as they say: {Reason}", configuration.Profiles, reason);
         }
 
         _logger.LogInformation("Profiles {Profiles} of version {Version} give {Count} brokers to run",
