@@ -14,10 +14,10 @@ internal static class MqCreateCommand
     private static readonly string[] KindsOfOthers = ["MasterSlave", "NPlusOne"];
 
     private static readonly Argument<string> Name = new("NAME") { Description = "The broker's name." };
-    private static readonly Option<string?> Kind = Text("--kind", "KIND", "Replicated (default) or StandAlone.");
+    private static readonly Option<string?> Kind = Text("--kind", "KIND", "Replicated (default for a new broker) or StandAlone.");
     private static readonly Option<int?> Replicas = new("--replicas")
     {
-        Description = "How many copies of the messages, 1 to 9. Default: one per container named, else 3.",
+        Description = "How many copies of the messages, 1 to 9. Default for a new broker: one per container named, else 3.",
         HelpName = "N",
     };
 
@@ -52,7 +52,7 @@ internal static class MqCreateCommand
         var created = SplitNames(invocation.Get(CreateContainer));
         var assigned = SplitNames(invocation.Get(AssignContainer));
         Array.ForEach(created, ContainerCreateCommand.CheckName);
-        var broker = ReadOptions(invocation, created.Length + assigned.Length);
+        var broker = ReadOptions(invocation);
         await using var registry = await invocation.ConnectAsync().ConfigureAwait(false);
         var directory = new ContainerDirectory(registry);
         broker = broker with
@@ -60,6 +60,16 @@ internal static class MqCreateCommand
             Version = invocation.Get(Version)
                 ?? await new ProfileStore(registry).DefaultVersionAsync(invocation.CancellationToken).ConfigureAwait(false),
         };
+        if (!await broker.ExistsAsync(registry, invocation.CancellationToken).ConfigureAwait(false))
+        {
+            broker = WithDefaults(invocation, broker, created.Length + assigned.Length);
+        }
+
+        if (broker.Replicas == 2)
+        {
+            invocation.Error.WriteLine("warning: of 2 replicas none may fail; 3 survive the loss of one");
+        }
+
         await CheckContainersAsync(directory, created, assigned, invocation.CancellationToken).ConfigureAwait(false);
         var parent = created.Length > 0 ? await ContainerCreateCommand.ParentAsync(invocation, directory).ConfigureAwait(false) : "";
 
@@ -106,7 +116,8 @@ internal static class MqCreateCommand
         return outcome;
     }
 
-    private static BrokerProfile ReadOptions(Invocation invocation, int containers)
+    /// <summary>What the command line says. What it does not say is null: a broker that exists keeps that as it is.</summary>
+    private static BrokerProfile ReadOptions(Invocation invocation)
     {
         var name = invocation.Get(Name)!;
         foreach (var text in new[] { name, invocation.Get(Group), invocation.Get(Profile), invocation.Get(ParentProfile) })
@@ -118,7 +129,7 @@ internal static class MqCreateCommand
             }
         }
 
-        var kind = ReadKind(invocation.Get(Kind) ?? BrokerProfile.Replicated);
+        var kind = invocation.Get(Kind) is { } given ? ReadKind(given) : null;
         return new BrokerProfile
         {
             Name = name,
@@ -127,7 +138,7 @@ internal static class MqCreateCommand
             ParentProfile = invocation.Get(ParentProfile),
             Group = invocation.Get(Group),
             Kind = kind,
-            Replicas = kind == BrokerProfile.Replicated ? ReadReplicas(invocation, containers) : 1,
+            Replicas = kind == BrokerProfile.StandAlone ? 1 : CheckReplicas(invocation.Get(Replicas)),
             Data = invocation.Get(Data),
             Config = invocation.Get(Config),
             Networks = [.. (invocation.Get(Networks) ?? []).SelectMany(SplitNames)],
@@ -138,6 +149,19 @@ internal static class MqCreateCommand
             Properties = (invocation.Get(Property) ?? []).Select(property => ReadPair("--property", property))
                 .ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal),
         };
+    }
+
+    /// <summary>Fills in what a new broker has to have.</summary>
+    private static BrokerProfile WithDefaults(Invocation invocation, BrokerProfile broker, int containers)
+    {
+        var replicas = CheckReplicas(broker.Replicas ?? (containers > 0 ? containers : 3));
+        if (containers > 0 && containers < replicas)
+        {
+            invocation.Error.WriteLine(
+                $"warning: the broker has {replicas} replicas and {containers} containers; it serves when {replicas} containers run it");
+        }
+
+        return broker with { Kind = broker.Kind ?? BrokerProfile.Replicated, Replicas = replicas };
     }
 
     private static string ReadKind(string kind)
@@ -158,27 +182,9 @@ internal static class MqCreateCommand
             : new CliException(ExitCode.Usage, $"there is no kind '{kind}'", null, "--kind Replicated or --kind StandAlone");
     }
 
-    private static int ReadReplicas(Invocation invocation, int containers)
-    {
-        var replicas = invocation.Get(Replicas) ?? (containers > 0 ? containers : 3);
-        if (replicas is < 1 or > ReplicasMax)
-        {
-            throw new CliException(ExitCode.Usage, $"--replicas is a number from 1 to {ReplicasMax}");
-        }
-
-        if (replicas == 2)
-        {
-            invocation.Error.WriteLine("warning: of 2 replicas none may fail; 3 survive the loss of one");
-        }
-
-        if (containers > 0 && containers < replicas)
-        {
-            invocation.Error.WriteLine(
-                $"warning: the broker has {replicas} replicas and {containers} containers; it serves when {replicas} containers run it");
-        }
-
-        return replicas;
-    }
+    private static int? CheckReplicas(int? replicas) => replicas is null or (>= 1 and <= ReplicasMax)
+        ? replicas
+        : throw new CliException(ExitCode.Usage, $"--replicas is a number from 1 to {ReplicasMax}");
 
     private static async Task CheckContainersAsync(
         ContainerDirectory directory, string[] created, string[] assigned, CancellationToken cancellationToken)

@@ -61,6 +61,14 @@ public sealed record BrokerProfile
     /// <summary>Any other keys; they win.</summary>
     public IReadOnlyDictionary<string, string> Properties { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Whether the profile exists, so that <see cref="WriteAsync"/> would change it.</summary>
+    public async Task<bool> ExistsAsync(FabricRegistry registry, CancellationToken cancellationToken = default)
+    {
+        var (profiles, pid) = (new ProfileStore(registry), PidPrefix + Name);
+        var profile = Profile ?? await DefaultProfileAsync(profiles, pid, cancellationToken);
+        return await profiles.TryReadPidAsync(Version, profile, pid, cancellationToken) is not null;
+    }
+
     /// <summary>Creates the profile, or changes the keys named here in one that exists.</summary>
     /// <returns>The profile's name.</returns>
     /// <exception cref="RegistryContentException">The version or the parent profile does not exist.</exception>
