@@ -6,9 +6,9 @@ namespace Fabric.Cluster.Tests;
 
 /// <summary>
 /// The registry decides who becomes master; it is not needed for staying it, also for longer than its sessions (10 s) live. Both kinds wait
-/// most of the time, and do so at the same time.
+/// most of the time, and do so at the same time, beside a full copy and a repair.
 /// </summary>
-[TestFixture, Parallelizable(ParallelScope.Children)]
+[TestFixture, Parallelizable(ParallelScope.All)]
 internal sealed class RegistryOutageTests
 {
     private static readonly TimeSpan Healing = TimeSpan.FromSeconds(60);
