@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Fabric.Cluster.Tests.Nodes;
+using Fabric.Interop.Tests.ZooKeeper;
 
 namespace Fabric.Cluster.Tests;
 
@@ -60,7 +61,7 @@ internal sealed class BadInputTests
     [Test]
     public async Task A_registry_that_does_not_answer_is_named()
     {
-        var outcome = await DevelopmentFabric.RunCliAsync("cluster-list", "--zookeeper", $"localhost:{Fabricd.FreePort()}");
+        var outcome = await DevelopmentFabric.RunCliAsync("cluster-list", "--zookeeper", $"localhost:{Ports.FindFree()}");
         AssertClear(outcome, Unreachable);
         Assert.That(outcome.Error, Does.Contain("localhost:"));
     }
@@ -91,7 +92,7 @@ internal sealed class BadInputTests
     {
         var directory = Directory.CreateTempSubdirectory("fabric-environment-").FullName;
         var outcome = await DevelopmentFabric.RunUpAsync(
-            [$"FABRIC_ZOOKEEPER=localhost:{Fabricd.FreePort()}"],
+            [$"FABRIC_ZOOKEEPER=localhost:{Ports.FindFree()}"],
             "--data", directory, "--port-offset", $"{RootNode.FreeOffset()}", "--replicas", "1");
         await DevelopmentFabric.DownAsync(directory);
         Assert.That(outcome.ExitCode, Is.Zero, outcome.ToString());

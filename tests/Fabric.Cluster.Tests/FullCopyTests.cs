@@ -5,7 +5,7 @@ using Fabric.Cluster.Tests.Traffic;
 namespace Fabric.Cluster.Tests;
 
 /// <summary>A replica that was away for so long that the others have cleaned away what it lacks.</summary>
-[TestFixture, Parallelizable, Platform("Linux")]
+[TestFixture, Platform("Linux")]
 internal sealed class FullCopyTests
 {
     private const int SegmentBytes = 65536;

@@ -6,14 +6,14 @@ namespace Fabric.Cluster.Tests;
 
 /// <summary>
 /// The registry decides who becomes master; it is not needed for staying it, also for longer than its sessions (10 s) live. Both kinds wait
-/// most of the time, and do so at the same time, beside a full copy and a repair.
+/// most of the time, and do so at the same time.
 /// </summary>
-[TestFixture, Parallelizable(ParallelScope.All)]
+[TestFixture, Parallelizable(ParallelScope.Children)]
 internal sealed class RegistryOutageTests
 {
     private static readonly TimeSpan Healing = TimeSpan.FromSeconds(60);
 
-    [TestCase(20)]
+    [TestCase(15)]
     [TestCase(60, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     [TestCase(300, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task Seconds_without_the_embedded_registry_fail_no_send_and_change_no_role(int seconds)
@@ -30,7 +30,7 @@ internal sealed class RegistryOutageTests
             fabric.UpAsync);
     }
 
-    [TestCase(20)]
+    [TestCase(15)]
     [TestCase(60, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     [TestCase(300, Explicit = true, Category = "Long", Reason = "long; see tests/README.md")]
     public async Task Seconds_without_Apache_ZooKeeper_fail_no_send_and_change_no_role(int seconds)

@@ -5,7 +5,7 @@ using Fabric.Cluster.Tests.Traffic;
 namespace Fabric.Cluster.Tests;
 
 /// <summary>A replica whose disk has changed something by itself.</summary>
-[TestFixture, Parallelizable, Platform("Linux")]
+[TestFixture, Platform("Linux")]
 internal sealed class RepairTests
 {
     private const int SegmentBytes = 65536;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Fabric.Interop.Tests.ZooKeeper;
 
 namespace Fabric.Cluster.Tests.Nodes;
 
@@ -49,8 +50,8 @@ internal sealed class NodeProcessTests
         var config = Path.Combine(_directory, "fabric.json");
         await File.WriteAllTextAsync(config, $$"""
             { "Fabric": {
-                "Broker": { "Name": "shop", "Connectors": { "openwire": "tcp://127.0.0.1:{{Fabricd.FreePort()}}" } },
-                "Management": { "Urls": "http://127.0.0.1:{{Fabricd.FreePort()}}" }
+                "Broker": { "Name": "shop", "Connectors": { "openwire": "tcp://127.0.0.1:{{Ports.FindFree()}}" } },
+                "Management": { "Urls": "http://127.0.0.1:{{Ports.FindFree()}}" }
             } }
             """);
         var (code, _, error) = await Fabricd.RunAsync("run", "--config", config);
@@ -94,7 +95,7 @@ internal sealed class NodeProcessTests
     [Test]
     public async Task A_registry_that_is_not_there_yet_is_waited_for()
     {
-        var port = Fabricd.FreePort();
+        var port = Ports.FindFree();
         await using var fabricd = StartWithoutRegistry("--admin-port", $"{port}");
         await RunningAsync();
         await Fabricd.UntilAsync(async () => await Fabricd.GetAsync(port, "/health/live") is not null, "it answers");

@@ -1,4 +1,5 @@
 using System.Net;
+using Fabric.Interop.Tests.ZooKeeper;
 using Fabric.Registry.Profiles;
 using Fabric.Registry;
 
@@ -14,8 +15,8 @@ internal sealed class OwnContainers : IAsyncDisposable
 
     private readonly OwnContainersOptions _options;
     private readonly Fabricd?[] _containers = new Fabricd?[Names.Length];
-    private readonly int _adminPort = Fabricd.FreePort();
-    private readonly int _openWirePort = Fabricd.FreePort();
+    private readonly int _adminPort = Ports.FindFree();
+    private readonly int _openWirePort = Ports.FindFree();
 
     private OwnContainers(OwnContainersOptions options, RootNode root) => (_options, Root) = (options, root);
 

@@ -77,7 +77,11 @@ internal sealed class ConfirmedTraffic : IAsyncDisposable
             _reader.FinishAsync(DrainLimit),
             _mover.FinishAsync(),
             JavaConsumer.DrainAsync(_history, _failoverUrl, "drain", _queue, Idle, DrainLimit));
-        await JavaConsumer.DrainAsync(_history, _failoverUrl, "drain", MovedTo(_queue), Idle, DrainLimit);
+
+        // The reader may have given up while it was still looking for a master; what it left is there all the same.
+        await Task.WhenAll(
+            JavaConsumer.DrainAsync(_history, _failoverUrl, "drain", MovedTo(_queue), Idle, DrainLimit),
+            JavaConsumer.DrainAsync(_history, _failoverUrl, "rest", ReadFrom(_queue), Idle, DrainLimit));
 
         var violations = HistoryChecker.Check(_history);
         var events = _history.InOrder();

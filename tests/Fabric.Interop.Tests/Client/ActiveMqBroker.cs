@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Fabric.Interop.Tests.ZooKeeper;
 
 namespace Fabric.Interop.Tests.Client;
 
@@ -29,7 +30,7 @@ internal sealed class ActiveMqBroker : IAsyncDisposable
     public static async Task<ActiveMqBroker> StartAsync()
     {
         Assert.That(File.Exists(Jar), "Apache ActiveMQ is missing; run: apt-get install activemq");
-        var broker = new ActiveMqBroker(FindFreePort());
+        var broker = new ActiveMqBroker(Ports.FindFree());
         try
         {
             await broker.RunAsync();
@@ -121,13 +122,6 @@ internal sealed class ActiveMqBroker : IAsyncDisposable
                 await Task.Delay(50);
             }
         }
-    }
-
-    private static int FindFreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private string CreateConfiguration() => $"""

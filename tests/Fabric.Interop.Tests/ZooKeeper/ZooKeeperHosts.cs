@@ -160,11 +160,43 @@ internal static class StateList
 
 internal static class Ports
 {
+    /// <summary>Below what the system gives to connections that go out, and above what a fabric of the tests listens on.</summary>
+    private const int First = 12_500;
+    private const int Last = 32_500;
+    private static readonly HashSet<int> Given = [];
+
+    /// <summary>
+    /// A port that nobody listens on, on any address, and nobody else of this process was given. Not one that the system would choose: by
+    /// the time that somebody listens on it, it could have given it away again.
+    /// </summary>
     public static int FindFree()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        lock (Given)
+        {
+            while (true)
+            {
+                var port = Random.Shared.Next(First, Last);
+                if (!Given.Contains(port) && IsFree(port))
+                {
+                    Given.Add(port);
+                    return port;
+                }
+            }
+        }
+    }
+
+    private static bool IsFree(int port)
+    {
+        try
+        {
+            using var listener = new TcpListener(IPAddress.Any, port);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     public static async Task WaitUntilListeningAsync(int port, TimeSpan limit, Func<bool> hasFailed)
