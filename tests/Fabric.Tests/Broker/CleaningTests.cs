@@ -8,6 +8,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Broker;
 
 /// <summary>Live messages are copied forward in the journal, and nobody who sends, receives or acknowledges can tell.</summary>
+[Parallelizable]
 public sealed class CleaningTests
 {
     private const long Segment = 1024;

@@ -11,6 +11,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Fabric.Tests.Broker;
 
 /// <summary>The broker over the journal on disk: one replica that commits what it has synced.</summary>
+[Parallelizable]
 public sealed class RealJournalTests
 {
     private static readonly DestinationName Q = DestinationName.Queue("Q");

@@ -8,7 +8,7 @@ using Fabric.Tests.ZooKeeper.Server;
 namespace Fabric.Tests.Cli;
 
 /// <summary><c>replica-add</c> with a registry and without a master: what becomes of its request.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class ReplicaRequestTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);

@@ -8,6 +8,7 @@ using Fabric.Tests.Grpc.Contracts;
 namespace Fabric.Tests.Grpc;
 
 /// <summary>Deadlines, cancellation and peers that die: how calls end before their end.</summary>
+[Parallelizable]
 internal sealed class EndingTests : EchoFixture
 {
     private static readonly EchoRequest Endless = new() { Times = -1 };

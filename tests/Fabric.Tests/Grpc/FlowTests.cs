@@ -7,6 +7,7 @@ using Google.Protobuf;
 namespace Fabric.Tests.Grpc;
 
 /// <summary>Sizes: limits of messages, windows smaller than a message, peers that do not read.</summary>
+[Parallelizable]
 internal sealed class FlowTests : EchoFixture
 {
     private const int Window = 65_536;

@@ -7,7 +7,7 @@ namespace Fabric.Tests.Replication;
 /// Random faults under load, on real threads: crashes, loss of power, processes that stand still, broken connections, a registry that comes
 /// and goes. What a master confirmed must be on all replicas in the end, in order, once.
 /// </summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class ReplicaChaosTests
 {
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(6);

@@ -5,7 +5,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Replication;
 
 /// <summary>What replicas do when nothing, or a whole process, fails.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class ReplicaTests
 {
     [Test]

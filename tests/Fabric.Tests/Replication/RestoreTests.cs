@@ -8,7 +8,7 @@ using Fabric.Tests.Store;
 namespace Fabric.Tests.Replication;
 
 /// <summary>What becomes of a backup: a whole broker when all replicas are lost, and nothing beside a broker that lives.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class RestoreTests
 {
     private const string Home = "/journal";

@@ -7,7 +7,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Store;
 
 /// <summary>Backups: consistent beside a broker at work, checked, and never taken for a replica.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class BackupTests
 {
     private const string Home = "/journal";

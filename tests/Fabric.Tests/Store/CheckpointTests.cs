@@ -3,7 +3,7 @@ using Fabric.Store.Journal;
 
 namespace Fabric.Tests.Store;
 
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class CheckpointTests
 {
     private const string Home = "/journal";

@@ -10,7 +10,7 @@ using Fabric.Store.Recovery;
 namespace Fabric.Tests.Store;
 
 /// <summary>A copy of a journal whose start is gone, and its way into the place of another journal: resumed, checked, and all or nothing.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class CopyTests
 {
     private const string Home = "/journal";

@@ -5,7 +5,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Store;
 
 /// <summary>What a crash, a loss of power, damage or a failing disk does to a journal.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class CrashTests
 {
     private const string Home = "/journal";

@@ -5,7 +5,7 @@ using Fabric.Store.Recovery;
 namespace Fabric.Tests.Store;
 
 /// <summary>A disk without room: producers wait, acknowledgements are written, and nothing that was durable is lost.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class FullDiskTests
 {
     private const string Home = "/journal";

@@ -6,7 +6,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Store;
 
 /// <summary>A journal read from outside: the verdict is that of a start, and not a byte changes.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class InspectionTests
 {
     private const string Home = "/journal";

@@ -5,7 +5,7 @@ using Fabric.Store.Journal;
 namespace Fabric.Tests.Store;
 
 /// <summary>A journal as slave: bytes in any portions, and tails that are cut.</summary>
-[TestFixture]
+[TestFixture, Parallelizable]
 internal sealed class ReplicatedTests
 {
     private const string Home = "/journal";

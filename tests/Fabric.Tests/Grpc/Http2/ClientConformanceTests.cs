@@ -6,6 +6,7 @@ using Google.Protobuf;
 namespace Fabric.Tests.Grpc.Http2;
 
 /// <summary>A channel and servers that use what RFC 9113 lets them.</summary>
+[Parallelizable]
 internal sealed class ClientConformanceTests : RawClientFixture
 {
     [Test]

@@ -5,6 +5,7 @@ using Google.Protobuf;
 namespace Fabric.Tests.Grpc.Http2;
 
 /// <summary>What a server may send and must take, to the byte: windows, frames, calls at a time.</summary>
+[Parallelizable]
 internal sealed class ServerWindowTests : RawServerFixture
 {
     private static readonly EchoRequest Endless = new() { Times = -1, Payload = Bytes(1000) };

@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Fabric.Tests.ZooKeeper.Server;
 
 /// <summary>Whatever a peer sends or refuses to take, it loses its own connection and nobody else's.</summary>
+[Parallelizable]
 public sealed class LimitTests
 {
     [Test]
