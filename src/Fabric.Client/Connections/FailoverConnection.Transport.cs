@@ -45,7 +45,7 @@ internal sealed partial class FailoverConnection
             }
             else
             {
-                Answer(tooLarge.CommandId, new BrokerError(
+                Refuse(tooLarge.CommandId, new BrokerError(
                     "javax.jms.JMSException", $"the message takes more than the {transport.Format.MaxFrameSize} bytes that the broker accepts"));
             }
         }
@@ -53,13 +53,12 @@ internal sealed partial class FailoverConnection
         return true;
     }
 
-    void ITransportOwner.OnFrame(OpenWireTransport transport, ReadOnlySpan<byte> frame)
+    PendingCommand? ITransportOwner.OnFrame(OpenWireTransport transport, ReadOnlySpan<byte> frame)
     {
         switch ((DataType)frame[0])
         {
             case DataType.Response when frame.Length == ResponseBytes:
-                Answer(BinaryPrimitives.ReadInt32BigEndian(frame[CorrelationIdAt..]), error: null);
-                break;
+                return TakeAnswered(BinaryPrimitives.ReadInt32BigEndian(frame[CorrelationIdAt..]));
             case DataType.MessageDispatch:
                 Dispatch(transport, frame);
                 break;
@@ -67,6 +66,8 @@ internal sealed partial class FailoverConnection
                 OnCommand(transport, OpenWireCodec.Decode(frame, transport.Format.Version, transport.Format.StackTraceEnabled));
                 break;
         }
+
+        return null;
     }
 
     private static bool IsTooLarge(OutgoingMessage message, WireFormat format) =>
@@ -133,10 +134,10 @@ internal sealed partial class FailoverConnection
         switch (command)
         {
             case ExceptionResponse refusal:
-                Answer(refusal.CorrelationId, refusal.Exception ?? new BrokerError("javax.jms.JMSException", "the broker gave no reason"));
+                Refuse(refusal.CorrelationId, refusal.Exception ?? new BrokerError("javax.jms.JMSException", "the broker gave no reason"));
                 break;
             case Response response:
-                Answer(response.CorrelationId, error: null);
+                TakeAnswered(response.CorrelationId)?.Complete();
                 break;
             case ConnectionError { Exception: { } error }:
                 LogBrokerError(error.ToString());
@@ -150,32 +151,22 @@ internal sealed partial class FailoverConnection
         }
     }
 
-    private void Answer(int commandId, BrokerError? error)
+    /// <returns>The command that waited for this answer; null for a repeated answer to what was sent again.</returns>
+    private PendingCommand? TakeAnswered(int commandId)
     {
-        PendingCommand? command;
         lock (_gate)
         {
-            if (!_pending.Remove(commandId, out command))
-            {
-                return; // a repeated answer to what was sent again
-            }
-
-            if (command is OutgoingMessage)
+            if (_pending.Remove(commandId, out var command) && command is OutgoingMessage)
             {
                 _inFlight--;
                 AdmitWaiting();
             }
-        }
 
-        if (error is null)
-        {
-            command.Complete();
-        }
-        else
-        {
-            command.Fail(BrokerErrorException.Translate(error));
+            return command;
         }
     }
+
+    private void Refuse(int commandId, BrokerError error) => TakeAnswered(commandId)?.Fail(BrokerErrorException.Translate(error));
 
     private void AdmitWaiting()
     {

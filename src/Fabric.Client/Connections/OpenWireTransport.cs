@@ -17,7 +17,8 @@ internal interface ITransportOwner
     bool Fill(OpenWireTransport transport, OpenWireWriter writer);
 
     /// <summary>Takes one frame, from its type byte on. Called by the transport's reader only; the bytes are gone when it returns.</summary>
-    void OnFrame(OpenWireTransport transport, ReadOnlySpan<byte> frame);
+    /// <returns>What the frame answers, for the transport to complete; null when there is nothing to complete.</returns>
+    PendingCommand? OnFrame(OpenWireTransport transport, ReadOnlySpan<byte> frame);
 }
 
 /// <summary>
@@ -141,7 +142,7 @@ internal sealed class OpenWireTransport : IAsyncDisposable
     {
         foreach (var command in _earlyCommands)
         {
-            owner.OnFrame(this, OpenWireCodec.Encode(command, Format.Version, Format.StackTraceEnabled).AsSpan(OpenWireCodec.SizeBytes));
+            owner.OnFrame(this, OpenWireCodec.Encode(command, Format.Version, Format.StackTraceEnabled).AsSpan(OpenWireCodec.SizeBytes))?.Complete();
         }
 
         _earlyCommands.Clear();
@@ -244,27 +245,40 @@ internal sealed class OpenWireTransport : IAsyncDisposable
 
     private async Task ReadAsync(ITransportOwner owner)
     {
-        while (true)
+        PendingCommand? answered = null;
+        try
         {
-            var result = await _connection.Input.ReadAsync(_stop.Token).ConfigureAwait(false);
-            var buffer = result.Buffer;
-            _hasReceived = true;
-            while (OpenWireCodec.TryReadFrame(ref buffer, FrameBytesMax, out var frame))
+            while (true)
             {
-                TakeFrame(owner, frame);
-            }
+                var read = new ReadAndComplete(_connection.Input.ReadAsync(_stop.Token), answered);
+                answered = null;
+                var result = await read;
+                var buffer = result.Buffer;
+                _hasReceived = true;
+                while (OpenWireCodec.TryReadFrame(ref buffer, FrameBytesMax, out var frame))
+                {
+                    if (TakeFrame(owner, frame) is { } next)
+                    {
+                        answered?.Complete();
+                        answered = next;
+                    }
+                }
 
-            _connection.Input.AdvanceTo(buffer.Start, buffer.End);
-            ThrowIfCompleted(result);
+                _connection.Input.AdvanceTo(buffer.Start, buffer.End);
+                ThrowIfCompleted(result);
+            }
+        }
+        finally
+        {
+            answered?.Complete();
         }
     }
 
-    private void TakeFrame(ITransportOwner owner, in ReadOnlySequence<byte> frame)
+    private PendingCommand? TakeFrame(ITransportOwner owner, in ReadOnlySequence<byte> frame)
     {
         if (frame.IsSingleSegment)
         {
-            TakeFrame(owner, frame.FirstSpan);
-            return;
+            return TakeFrame(owner, frame.FirstSpan);
         }
 
         var length = (int)frame.Length;
@@ -274,10 +288,10 @@ internal sealed class OpenWireTransport : IAsyncDisposable
         }
 
         frame.CopyTo(_scratch);
-        TakeFrame(owner, _scratch.AsSpan(0, length));
+        return TakeFrame(owner, _scratch.AsSpan(0, length));
     }
 
-    private void TakeFrame(ITransportOwner owner, ReadOnlySpan<byte> frame)
+    private PendingCommand? TakeFrame(ITransportOwner owner, ReadOnlySpan<byte> frame)
     {
         switch ((DataType)frame[0])
         {
@@ -297,9 +311,10 @@ internal sealed class OpenWireTransport : IAsyncDisposable
             case DataType.ShutdownInfo:
                 throw new IOException("the broker is shutting down");
             default:
-                owner.OnFrame(this, frame);
-                break;
+                return owner.OnFrame(this, frame);
         }
+
+        return null;
     }
 
     private async Task WriteAsync(ITransportOwner owner)

@@ -33,7 +33,8 @@ internal abstract class PendingCommand
     public abstract IDataStructure Frame { get; }
 
     /// <summary>The broker has done it. Called outside of locks.</summary>
-    public abstract void Complete();
+    /// <param name="inline">Who waits may go on inside this call, for as long as it likes.</param>
+    public abstract void Complete(bool inline = false);
 
     /// <summary>It failed, or nobody knows. Called outside of locks.</summary>
     public abstract void Fail(Exception cause);
@@ -56,7 +57,7 @@ internal sealed class PendingRequest(Command command) : PendingCommand
         }
     }
 
-    public override void Complete() => _done.TrySetResult();
+    public override void Complete(bool inline) => _done.TrySetResult();
 
     public override void Fail(Exception cause)
     {

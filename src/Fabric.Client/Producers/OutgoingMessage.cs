@@ -78,10 +78,11 @@ internal sealed class OutgoingMessage : PendingCommand, IDataStructure, IValueTa
         }
     }
 
-    public override void Complete()
+    public override void Complete(bool inline)
     {
         if (TryFinish())
         {
+            _source.RunContinuationsAsynchronously = !inline;
             _source.SetResult(new SendReceipt(Producer.Id, Sequence));
         }
     }

@@ -47,6 +47,37 @@ internal sealed class ConnectionTests
         Assert.That((await sending).MessageId, Is.EqualTo(message.MessageId!.ToString()));
     }
 
+    [Test]
+    public async Task An_application_that_blocks_where_its_send_ends_still_gets_the_next_answers()
+    {
+        var blocking = BlockAsync();
+        await using var connection = await _broker.AcceptLoginAsync();
+        await connection.RespondAsync(await connection.ReadUntilAsync<ActiveMQTextMessage>());
+        await connection.RespondAsync(await connection.ReadUntilAsync<ActiveMQTextMessage>());
+        Assert.That(await blocking, "the second send was confirmed");
+
+        async Task<bool> BlockAsync()
+        {
+            await _client.SendAsync("queue://Q", "one");
+            return _client.SendAsync("queue://Q", "two").AsTask().Wait(ScriptedConnection.Limit);
+        }
+    }
+
+    [Test]
+    public async Task Answers_that_come_together_with_the_end_of_the_connection_count()
+    {
+        var sends = Enumerable.Range(0, 3).Select(number => _client.SendAsync("queue://Q", $"{number}").AsTask()).ToArray();
+        await using var connection = await _broker.AcceptLoginAsync();
+        var answers = new List<IDataStructure>();
+        foreach (var _ in sends)
+        {
+            answers.Add(new Response { CorrelationId = (await connection.ReadUntilAsync<ActiveMQTextMessage>()).CommandId });
+        }
+
+        await connection.SendAsync([.. answers, new ShutdownInfo()]);
+        await Task.WhenAll(sends).WaitAsync(ScriptedConnection.Limit);
+    }
+
     [TestCase("javax.jms.InvalidDestinationException", typeof(InvalidDestinationException))]
     [TestCase("org.apache.activemq.DestinationDoesNotExistException", typeof(InvalidDestinationException))]
     [TestCase("java.lang.SecurityException", typeof(FabricSecurityException))]

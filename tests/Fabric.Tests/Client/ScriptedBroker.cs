@@ -105,9 +105,14 @@ internal sealed class ScriptedConnection(INetworkConnection connection) : IAsync
         }
     }
 
-    public async Task SendAsync(IDataStructure command)
+    /// <summary>Sends commands in one piece.</summary>
+    public async Task SendAsync(params IDataStructure[] commands)
     {
-        connection.Output.Write(OpenWireCodec.Encode(command));
+        foreach (var command in commands)
+        {
+            connection.Output.Write(OpenWireCodec.Encode(command));
+        }
+
         await connection.Output.FlushAsync();
     }
 
