@@ -58,8 +58,8 @@ public sealed class BrokerConsumer
     /// <summary>Whether anything was ever dispatched to it; acknowledgements before that belong to an earlier broker.</summary>
     internal bool Served { get; set; }
 
-    /// <summary>Counts pulls, so that the timeout of an answered one does nothing.</summary>
-    internal long PullNumber { get; set; }
+    /// <summary>When its newest pull is answered at the latest, whether or not it has been by now; null when never or when that has passed.</summary>
+    internal PullDeadline? PullDeadline { get; set; }
 
     internal bool HasRoom
     {

@@ -21,7 +21,8 @@ internal sealed partial class LiveBroker
 
     private readonly AsyncSignal _clockSignal = new();
     private readonly ITimer _clock;
-    private readonly PriorityQueue<(BrokerConsumer Consumer, long PullNumber), long> _pulls = new();
+    private readonly SortedSet<PullDeadline> _pulls = []; // under the lock; a consumer's newest pull alone
+    private long _pullsCounted; // under the lock
 
     /// <summary>Runs until the broker stops serving.</summary>
     public async Task RunClockAsync()
@@ -60,26 +61,41 @@ internal sealed partial class LiveBroker
 
     private void SchedulePullTimeout(BrokerConsumer consumer, TimeSpan timeout)
     {
-        _pulls.Enqueue((consumer, consumer.PullNumber), Runtime.Time.GetTimestamp() + ToTicks(timeout));
-        _clockSignal.Set();
+        var deadline = new PullDeadline(Runtime.Time.GetTimestamp() + ToTicks(timeout), ++_pullsCounted, consumer);
+        consumer.PullDeadline = deadline;
+        _pulls.Add(deadline);
+        if (_pulls.Min == deadline)
+        {
+            _clockSignal.Set();
+        }
+    }
+
+    /// <summary>Forgets the time limit of a pull that another one follows, or whose consumer is gone.</summary>
+    private void ForgetPullTimeout(BrokerConsumer consumer)
+    {
+        if (consumer.PullDeadline is { } deadline)
+        {
+            consumer.PullDeadline = null;
+            _pulls.Remove(deadline);
+        }
     }
 
     /// <returns>When the next pull is due.</returns>
     private long AnswerPulls(long now)
     {
         using var turn = Enter();
-        while (_pulls.TryPeek(out var pull, out var due))
+        while (_pulls.Count > 0)
         {
+            var (due, _, consumer) = _pulls.Min;
             if (due > now)
             {
                 return due;
             }
 
-            _pulls.Dequeue();
-            if (!pull.Consumer.Closed && pull.Consumer.PullNumber == pull.PullNumber && pull.Consumer.Extension > 0
-                && pull.Consumer.Prefetch == 0)
+            ForgetPullTimeout(consumer);
+            if (consumer is { Extension: > 0, Prefetch: 0 })
             {
-                AnswerPull(pull.Consumer);
+                AnswerPull(consumer);
             }
         }
 

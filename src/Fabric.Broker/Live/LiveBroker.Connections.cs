@@ -221,6 +221,7 @@ internal sealed partial class LiveBroker
         consumer.Closed = true;
         consumer.Connection.Consumers.Remove(consumer.Key);
         _patternConsumers.Remove(consumer);
+        ForgetPullTimeout(consumer);
         foreach (var source in consumer.Sources)
         {
             source.Detach(consumer);

@@ -140,7 +140,7 @@ internal sealed partial class LiveBroker
 
         var request = consumer.Request;
         consumer.Extension = 1;
-        consumer.PullNumber++;
+        ForgetPullTimeout(consumer);
         Refill(consumer);
         Settle();
         if (consumer.Extension > 0 && (timeout != Timeout.InfiniteTimeSpan || request.Browser))

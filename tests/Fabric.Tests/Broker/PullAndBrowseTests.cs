@@ -107,6 +107,38 @@ public sealed class PullAndBrowseTests
     }
 
     [Test]
+    public void Pulls_with_long_limits_leave_nothing_behind_when_another_follows_or_their_consumer_is_gone()
+    {
+        const int pulls = 200_000;
+        const int consumers = 5_000;
+        var patient = _client.Consume(prefetch: 0);
+        Pull(patient);
+        Come();
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var i = 0; i < pulls; i++)
+        {
+            Pull(patient);
+        }
+
+        for (var i = 0; i < consumers; i++)
+        {
+            Come();
+        }
+
+        Assert.That(GC.GetTotalMemory(forceFullCollection: true) - before, Is.LessThan(pulls * 5)); // kept, a pull alone takes some thirty bytes, and a consumer hundreds
+
+        void Pull(ConsumerKey consumer) => _client.Connection.Pull(consumer, TimeSpan.FromHours(1));
+
+        void Come()
+        {
+            var consumer = _client.Consume(prefetch: 0);
+            Pull(consumer);
+            _client.Connection.RemoveConsumer(consumer, LastDelivered.Unknown);
+            _client.Receive();
+        }
+    }
+
+    [Test]
     public void A_pull_consumer_acknowledges_like_any_other()
     {
         var consumer = _client.Consume(prefetch: 0);
