@@ -1,3 +1,4 @@
+using Fabric.Protocols.OpenWire;
 using Wire = Fabric.Protocols.OpenWire.Commands;
 
 namespace Fabric.Client;
@@ -100,6 +101,7 @@ public sealed class Destination : IEquatable<Destination>
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         var trimmed = name.Trim();
+        ModifiedUtf8.CheckShort(trimmed, nameof(name));
         if (trimmed.Contains('?', StringComparison.Ordinal))
         {
             throw new ArgumentException(

@@ -115,8 +115,14 @@ public sealed class FabricClient : IFabricClient
         ArgumentNullException.ThrowIfNull(to);
         cancellationToken.ThrowIfCancellationRequested();
         var time = _options.Runtime.Time;
+        var content = OutgoingBody.Create(body, _json);
+        if (cancellationToken.CanBeCanceled || _connection.TimesSendsOut)
+        {
+            content = content.ToOwned(); // the call may end, and the caller's memory be used again, before it is written for the last time
+        }
+
         var message = new OutgoingMessage(
-            producer, to, OutgoingBody.Create(body, _json), options ?? MessageOptions.Default, time.GetUtcNow())
+            producer, to, content, options ?? MessageOptions.Default, time.GetUtcNow())
         {
             StartedAt = time.GetTimestamp(),
         };
@@ -146,7 +152,16 @@ public sealed class FabricClient : IFabricClient
     {
         var confirmation = message.Confirmation;
         message.CancelBy(cancellationToken);
-        _connection.Send(message);
+        try
+        {
+            _connection.Send(message);
+        }
+        catch (Exception exception)
+        {
+            message.Fail(exception); // lets go of the token
+            throw;
+        }
+
         return confirmation;
     }
 

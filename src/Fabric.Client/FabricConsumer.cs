@@ -29,6 +29,7 @@ public sealed class FabricConsumer<T> : IAsyncDisposable
     /// <exception cref="FabricException">The consumer is closed or failed.</exception>
     public async ValueTask<Delivery<T>> ReceiveAsync(CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         var incoming = await _core.ReceiveAsync(cancellationToken).ConfigureAwait(false);
         return new Delivery<T>(incoming, _core);
     }
@@ -38,11 +39,12 @@ public sealed class FabricConsumer<T> : IAsyncDisposable
     /// <exception cref="FabricException">The consumer is closed or failed.</exception>
     public async ValueTask<Delivery<T>?> TryReceiveAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         using var limit = _core.CreateTimeout(timeout);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
-            return await ReceiveAsync(both.Token).ConfigureAwait(false);
+            return new Delivery<T>(await _core.ReceiveAsync(both.Token).ConfigureAwait(false), _core);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

@@ -111,12 +111,14 @@ public sealed class FabricTransaction : IAsyncDisposable
         var isCommitted = false;
         try
         {
-            if (_connection.End(Core, how) is { } request)
+            var request = _connection.End(Core, how);
+            if (request is not null)
             {
                 await request.Done.ConfigureAwait(false);
             }
 
-            isCommitted = how == TransactionOperation.CommitOnePhase && Core.Failure is null;
+            // What the broker has confirmed is so, whatever failed since. Without a request the transaction was empty, or lost.
+            isCommitted = how == TransactionOperation.CommitOnePhase && (request is not null || Core.Failure is null);
         }
         catch (FabricConnectionException) when (how == TransactionOperation.Rollback)
         {

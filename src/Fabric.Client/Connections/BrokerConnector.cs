@@ -26,6 +26,11 @@ internal sealed partial class BrokerConnector(
     {
         var backOff = new ReconnectBackOff(url.Failover);
         var start = runtime.Time.GetTimestamp();
+        if (!isFirst && url.Failover.GetRoundsMax(isFirst) == 0)
+        {
+            throw new FabricConnectionException($"the connection to {url} is lost, and maxReconnectAttempts=0 allows no other");
+        }
+
         for (var round = 1; ; round++)
         {
             var (transport, failure) = await TryRoundAsync(isFirst, cancellationToken).ConfigureAwait(false);

@@ -14,6 +14,7 @@ internal sealed partial class ConnectionNotices : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly Task _loop;
     private readonly Func<object, ValueTask> _raise;
+    private readonly AsyncLocal<bool> _isInHandler = new();
 
     /// <param name="scheduler">Runs the loop.</param>
     /// <param name="raise">Calls the application's handlers.</param>
@@ -31,11 +32,15 @@ internal sealed partial class ConnectionNotices : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _events.Writer.TryComplete();
-        await _loop.ConfigureAwait(false);
+        if (!_isInHandler.Value)
+        {
+            await _loop.ConfigureAwait(false); // a handler that closes the client would wait for itself
+        }
     }
 
     private async Task RunAsync()
     {
+        _isInHandler.Value = true;
         await foreach (var notice in _events.Reader.ReadAllAsync().ConfigureAwait(false))
         {
             try

@@ -44,9 +44,14 @@ internal sealed class FabricDiscovery : IAsyncDisposable
         }
     }
 
-    /// <summary>Begins to watch the group.</summary>
+    /// <summary>Begins to watch the group, and goes on with it when a first attempt to connect has failed.</summary>
     public void Start(CancellationToken cancellationToken)
     {
+        if (_registry is not null)
+        {
+            return;
+        }
+
         _registry = FabricRegistry.Open(_runtime, _options, _logger);
         _group = new GroupDiscovery(_registry, _url.Discovery!.Group, OnServices);
         _checking = CheckAsync(_registry, cancellationToken);

@@ -81,7 +81,7 @@ internal sealed partial class FailoverConnection
 
         _state = ConnectionState.Connecting;
         _loop = _runtime.Scheduler.Start("client connection", RunAsync);
-        if (_timeouts.IsCompleted && (_url.Failover.SendTimeout ?? _url.Jms.SendTimeout) is not null)
+        if (_timeouts.IsCompleted && TimesSendsOut)
         {
             _timeouts = _runtime.Scheduler.Start("client send timeouts", WatchTimeoutsAsync);
         }
@@ -96,7 +96,12 @@ internal sealed partial class FailoverConnection
             {
                 var lostAt = _runtime.Time.GetTimestamp();
                 var transport = await _connector.ConnectAsync(!_wasConnected, _stop.Token).ConfigureAwait(false);
-                Attach(transport, _runtime.Time.GetElapsedTime(lostAt));
+                if (!Attach(transport, _runtime.Time.GetElapsedTime(lostAt)))
+                {
+                    await transport.DisposeAsync().ConfigureAwait(false);
+                    return;
+                }
+
                 var cause = await transport.Completion.ConfigureAwait(false);
                 Detach(transport, cause);
                 await transport.DisposeAsync().ConfigureAwait(false);
@@ -118,7 +123,8 @@ internal sealed partial class FailoverConnection
     }
 
     /// <summary>Tells a new broker everything, in the order of reference §4.23.</summary>
-    private void Attach(OpenWireTransport transport, TimeSpan outage)
+    /// <returns>False when the client was closed meanwhile.</returns>
+    private bool Attach(OpenWireTransport transport, TimeSpan outage)
     {
         var retried = 0;
         bool isResumption;
@@ -126,6 +132,11 @@ internal sealed partial class FailoverConnection
         transport.Start(this);
         lock (_gate)
         {
+            if (_state == ConnectionState.Closed)
+            {
+                return false;
+            }
+
             isResumption = _wasConnected;
             _wasConnected = true;
             _transport = transport;
@@ -159,6 +170,8 @@ internal sealed partial class FailoverConnection
         {
             _notices.Add(new ConnectionResumed(broker, outage, retried));
         }
+
+        return true;
     }
 
     private void RestoreTransactions()
@@ -216,9 +229,11 @@ internal sealed partial class FailoverConnection
         List<TransactionCore> lost = [];
         List<ConsumerCore> consumers;
         BrokerIdentity? broker;
+        var rolledBack = new TransactionRolledBackException($"the connection broke during the transaction: {cause.Message}", cause);
         lock (_gate)
         {
             _transport = null;
+            _lostAt = _runtime.Time.GetTimestamp();
             _outgoing.Clear();
             _acknowledgers.Clear();
             _state = _state == ConnectionState.Closed ? ConnectionState.Closed : ConnectionState.Reconnecting;
@@ -238,6 +253,7 @@ internal sealed partial class FailoverConnection
             {
                 lost.Add(transaction);
                 transaction.HasEnded = true;
+                transaction.SendFailed(rolledBack); // at once: a commit that comes now must not take it for one that had nothing to do
                 Forget(transaction);
             }
 
@@ -246,8 +262,6 @@ internal sealed partial class FailoverConnection
 
         foreach (var transaction in lost)
         {
-            var rolledBack = new TransactionRolledBackException($"the connection broke during the transaction: {cause.Message}", cause);
-            transaction.SendFailed(rolledBack);
             foreach (var message in transaction.Sends)
             {
                 message.Fail(rolledBack);
@@ -284,6 +298,7 @@ internal sealed partial class FailoverConnection
             waiting = [.. _waiting];
             consumers = [.. _consumers.Values];
             connected = _connected;
+            _consumers.Clear(); // they fail, and no later connection is to be told of them
             _pending.Clear();
             _waiting.Clear();
             _outgoing.Clear();
@@ -330,6 +345,15 @@ internal sealed partial class FailoverConnection
             {
                 return false;
             }
+
+            // What waits for its turn was sent before, too.
+            while (_waiting.TryDequeue(out var next))
+            {
+                if (!next.IsFinished)
+                {
+                    Admit(next);
+                }
+            }
         }
 
         using var limit = new CancellationTokenSource(_url.Jms.CloseTimeout, _runtime.Time);
@@ -366,23 +390,24 @@ internal sealed partial class FailoverConnection
 
     private void FailOverdueSends()
     {
-        List<OutgoingMessage> overdue = [];
-        TimeSpan limit;
+        List<(OutgoingMessage Message, TimeSpan Limit)> overdue = [];
         lock (_gate)
         {
-            // While connected only jms.sendTimeout counts; failover's timeout is about the time without a connection.
-            var limits = new[] { _url.Jms.SendTimeout, _transport is null ? _url.Failover.SendTimeout : null };
-            limit = limits.Min() ?? TimeSpan.MaxValue;
-            foreach (var message in _pending.Values.OfType<OutgoingMessage>().Concat(_waiting))
+            foreach (var message in _pending.Values.OfType<OutgoingMessage>().Concat(_waiting).Where(message => !message.IsFinished))
             {
-                if (!message.IsFinished && _runtime.Time.GetElapsedTime(message.StartedAt) > limit)
+                if (_url.Jms.SendTimeout is { } limit && _runtime.Time.GetElapsedTime(message.StartedAt) > limit)
                 {
-                    overdue.Add(message);
+                    overdue.Add((message, limit));
+                }
+                else if (_transport is null && _url.Failover.SendTimeout is { } unconnected
+                    && _runtime.Time.GetElapsedTime(Math.Max(message.StartedAt, _lostAt)) > unconnected)
+                {
+                    overdue.Add((message, unconnected)); // failover's timeout is about the time without a connection
                 }
             }
         }
 
-        foreach (var message in overdue)
+        foreach (var (message, limit) in overdue)
         {
             message.Fail(message.WasWritten
                 ? new SendOutcomeUnknownException($"no confirmation within {limit.TotalSeconds:0.###} s")

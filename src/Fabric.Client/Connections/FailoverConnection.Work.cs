@@ -44,6 +44,15 @@ internal sealed partial class FailoverConnection
         }
     }
 
+    /// <summary>A consumer that has failed is announced to no further broker.</summary>
+    public void ForgetConsumer(ConsumerCore consumer)
+    {
+        lock (_gate)
+        {
+            _consumers.Remove(consumer.Id.Value);
+        }
+    }
+
     public TransactionCore NewTransaction()
     {
         lock (_gate)
@@ -83,18 +92,6 @@ internal sealed partial class FailoverConnection
         }
     }
 
-    /// <summary>Says what becomes of a message, unless it came over a connection that is lost: then it comes again.</summary>
-    public void Settle(ConsumerCore consumer, Incoming message, MessageAck ack)
-    {
-        lock (_gate)
-        {
-            if (CanSettle(consumer, message))
-            {
-                Post(ack);
-            }
-        }
-    }
-
     /// <summary>
     /// Whether the message came over the connection that there is. The consumers learn of a loss after the connection and before the next one, so both are asked; what belongs to neither would be taken by the next
     /// connection for an acknowledgement of whatever it brings. Under the gate.
@@ -126,13 +123,13 @@ internal sealed partial class FailoverConnection
         }
     }
 
-    /// <summary>Checks that nothing of the transaction waits for its turn: the commit would overtake it.</summary>
+    /// <summary>Checks that every send of the transaction has ended: the commit would overtake it, or it could fail after the commit.</summary>
     /// <exception cref="InvalidOperationException">A send was not awaited.</exception>
     public void ThrowIfIncomplete(TransactionCore transaction)
     {
         lock (_gate)
         {
-            if (transaction.Sends.Exists(message => message.CommandId == 0))
+            if (transaction.Sends.Exists(message => !message.IsFinished))
             {
                 throw new InvalidOperationException("a send of the transaction is not complete; await it before the commit");
             }
@@ -159,7 +156,7 @@ internal sealed partial class FailoverConnection
     {
         if (transaction.HasEnded)
         {
-            throw new InvalidOperationException("the transaction has ended");
+            throw transaction.CreateEnded();
         }
 
         if (!transaction.HasBegun)

@@ -53,6 +53,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
     private BrokerIdentity? _broker;
     private long _order;
     private int _inFlight;
+    private long _lostAt; // timestamp of the last loss
     private long _lastProducer;
     private long _lastConsumer;
     private long _lastTransaction;
@@ -98,6 +99,9 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
     public bool HasOwnClientId { get; }
 
     public JmsOptions Jms => _url.Jms;
+
+    /// <summary>Whether a send can end by itself while its message is still to be written.</summary>
+    public bool TimesSendsOut => (_url.Failover.SendTimeout ?? _url.Jms.SendTimeout) is not null;
 
     public FabricRuntime Runtime => _runtime;
 

@@ -17,7 +17,7 @@ internal sealed class FailoverOptions
             "timeout", (options, value) =>
             {
                 var milliseconds = value.ToInt32(-1);
-                options.SendTimeout = milliseconds < 0 ? null : TimeSpan.FromMilliseconds(milliseconds);
+                options.SendTimeout = milliseconds <= 0 ? null : TimeSpan.FromMilliseconds(milliseconds);
             }
         },
         { "updateURIsSupported", (options, value) => options.UpdateUrisSupported = value.ToBoolean() },

@@ -6,6 +6,9 @@ namespace Fabric.Client.Consumers;
 /// <summary>What the application does with its deliveries, and how the broker is told.</summary>
 internal sealed partial class ConsumerCore
 {
+    /// <summary>Of a reason for the dead letter queue, more than anybody reads and less than fits into a text on the wire; a stack trace may be longer.</summary>
+    private const int ReasonCharsMax = 16 * 1024;
+
     /// <summary>Takes a message for good. The acknowledgement is written with others that come in the same moment.</summary>
     public void Accept(Incoming message)
     {
@@ -41,6 +44,7 @@ internal sealed partial class ConsumerCore
             ThrowIfClosed();
             if (IsStale(message))
             {
+                _carriedOver.Remove(message.Key); // this delivery is settled, so the one that comes again is a new one
                 throw CameOverALostConnection();
             }
 
@@ -51,7 +55,7 @@ internal sealed partial class ConsumerCore
         if (!_connection.Accept(transaction.Core, this, message, ack))
         {
             Release(message, delay: null);
-            throw new InvalidOperationException("the transaction has ended");
+            throw transaction.Core.CreateEnded();
         }
     }
 
@@ -107,6 +111,7 @@ internal sealed partial class ConsumerCore
     /// <summary>Gives a message up.</summary>
     public void DeadLetter(Incoming message, string reason)
     {
+        bool flush;
         lock (_sync)
         {
             ThrowIfClosed();
@@ -117,10 +122,13 @@ internal sealed partial class ConsumerCore
                 return;
             }
 
-            Remove(message);
+            flush = GiveUp(message, CreatePoison(message, reason));
         }
 
-        PostPoison(message, reason);
+        if (flush)
+        {
+            _connection.QueueAcknowledgements(this);
+        }
     }
 
     /// <summary>Writes what was accepted since the last time. Called by the connection's writer.</summary>
@@ -160,6 +168,23 @@ internal sealed partial class ConsumerCore
         message.State = IncomingState.Accepted;
         _accepted.Add(message);
         _recent.Add(message.Key);
+        return QueueAck();
+    }
+
+    /// <summary>
+    /// Takes a message out of the list, and keeps what the broker is to be told of it in order with the acknowledgements of others: a range that
+    /// reached the broker first would count one message less than the broker has there. Under the lock.
+    /// </summary>
+    /// <returns>True when the connection must be told that acknowledgements are waiting.</returns>
+    private bool GiveUp(Incoming message, MessageAck ack)
+    {
+        Remove(message);
+        _givenUp.Add(ack);
+        return QueueAck();
+    }
+
+    private bool QueueAck()
+    {
         var flush = !_isAckQueued;
         _isAckQueued = true;
         return flush;
@@ -167,10 +192,12 @@ internal sealed partial class ConsumerCore
 
     /// <summary>
     /// Makes one range of everything accepted at the front of the list, which is the usual case, and single acknowledgements of what was
-    /// accepted out of order. Under the lock.
+    /// accepted out of order; before them what was given up. Under the lock.
     /// </summary>
     private void CollectAcknowledgements(List<MessageAck> acks)
     {
+        acks.AddRange(_givenUp);
+        _givenUp.Clear();
         if (_accepted.Count == 0)
         {
             return;
@@ -220,6 +247,7 @@ internal sealed partial class ConsumerCore
     /// <summary>Counts a failed delivery, and sends the message to the dead letter queue when it was the last one allowed.</summary>
     private bool TryGiveUp(Incoming message)
     {
+        bool flush;
         lock (_sync)
         {
             if (_isClosed || _failure is not null || IsStale(message))
@@ -236,19 +264,24 @@ internal sealed partial class ConsumerCore
                 return false;
             }
 
-            Remove(message);
+            var reason = $"Delivery[{message.RedeliveryCounter}] exceeds redelivery policy limit: {_redelivery.MaximumRedeliveries}";
+            flush = GiveUp(message, CreatePoison(message, reason));
+        }
+
+        if (flush)
+        {
+            _connection.QueueAcknowledgements(this);
         }
 
         LogGivenUp(_connection.Logger, message.Id.ToString(), message.RedeliveryCounter);
-        PostPoison(message, $"Delivery[{message.RedeliveryCounter}] exceeds redelivery policy limit: {_redelivery.MaximumRedeliveries}");
         return true;
     }
 
-    private void PostPoison(Incoming message, string reason)
+    private MessageAck CreatePoison(Incoming message, string reason)
     {
         var ack = CreateAck(AckType.Poison, message, message, count: 1);
-        ack.PoisonCause = new BrokerError("java.lang.Throwable", reason);
-        _connection.Settle(this, message, ack);
+        ack.PoisonCause = new BrokerError("java.lang.Throwable", reason.Length > ReasonCharsMax ? reason[..ReasonCharsMax] : reason);
+        return ack;
     }
 
     private void Redeliver(List<Incoming> messages, TimeSpan delay, bool first)

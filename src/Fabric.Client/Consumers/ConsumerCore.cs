@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Fabric.Client.Connections;
+using Fabric.Protocols.OpenWire;
 using Fabric.Protocols.OpenWire.Commands;
 using Microsoft.Extensions.Logging;
 
@@ -31,6 +32,7 @@ internal sealed partial class ConsumerCore
     // Guarded by _sync.
     private readonly LinkedList<Incoming> _buffer = new();
     private readonly List<Incoming> _accepted = [];
+    private readonly List<MessageAck> _givenUp = []; // of messages that are no longer in the list: written before any range that spans their places
     private readonly RecentlyAccepted _recent;
     private readonly HashSet<ITimer> _timers = [];
     private Dictionary<MessageKey, Incoming?> _carriedOver = [];
@@ -53,6 +55,8 @@ internal sealed partial class ConsumerCore
                 : $"only topics have durable subscriptions, and {destination} is none");
         }
 
+        ModifiedUtf8.CheckShort(options.Selector, nameof(options.Selector));
+        ModifiedUtf8.CheckShort(options.SubscriptionName, nameof(options.SubscriptionName));
         _connection = connection;
         _destination = destination;
         _options = options;
@@ -105,7 +109,7 @@ internal sealed partial class ConsumerCore
 
         if (isNew)
         {
-            _connection.AddConsumer(this);
+            Subscribe();
         }
 
         await _subscribed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -123,7 +127,12 @@ internal sealed partial class ConsumerCore
         while (true)
         {
             // Permits may outnumber the messages (a reconnection empties the buffer), never the other way round.
-            await _available.WaitAsync(cancellationToken).ConfigureAwait(false);
+            // What is here is given even to who does not wait at all.
+            if (!_available.Wait(0, CancellationToken.None))
+            {
+                await _available.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+
             if (TryTake() is { } message)
             {
                 return message;
@@ -177,6 +186,7 @@ internal sealed partial class ConsumerCore
         }
         catch (Exception exception)
         {
+            _connection.ForgetConsumer(this);
             Fail(exception);
         }
     }
@@ -212,6 +222,7 @@ internal sealed partial class ConsumerCore
             (_first, _last) = (null, null);
             _buffer.Clear();
             _accepted.Clear();
+            _givenUp.Clear();
             _isAckQueued = false;
         }
     }
@@ -283,9 +294,34 @@ internal sealed partial class ConsumerCore
         _ = _subscribed.Task.Exception;
     }
 
+    private void Subscribe()
+    {
+        try
+        {
+            _connection.AddConsumer(this);
+        }
+        catch (Exception exception)
+        {
+            Fail(exception); // whoever asks next is not to wait for an answer to what was never asked
+            throw;
+        }
+
+        bool isClosed;
+        lock (_sync)
+        {
+            isClosed = _isClosed;
+        }
+
+        if (isClosed)
+        {
+            _connection.RemoveConsumer(this, lastDelivered: -1);
+        }
+    }
+
     private Incoming? TryTake()
     {
         Incoming? message;
+        bool flush;
         lock (_sync)
         {
             if (_isClosed || _failure is not null)
@@ -308,10 +344,14 @@ internal sealed partial class ConsumerCore
                 return message;
             }
 
-            Remove(message);
+            flush = GiveUp(message, CreateAck(AckType.Expired, message, message, count: 1));
         }
 
-        _connection.Settle(this, message, CreateAck(AckType.Expired, message, message, count: 1));
+        if (flush)
+        {
+            _connection.QueueAcknowledgements(this);
+        }
+
         return null;
     }
 

@@ -13,8 +13,8 @@ internal sealed class RequestReply(FailoverConnection connection, JsonSerializer
 {
     private readonly ConcurrentDictionary<string, TaskCompletionSource<Incoming>> _open = new();
     private readonly CancellationTokenSource _stop = new();
-    private readonly SemaphoreSlim _opening = new(1);
-    private Destination? _answers;
+    private readonly Lock _gate = new();
+    private Task<Destination>? _opened; // guarded by _gate: the queue of answers, made once for all who wait for it
     private Task _loop = Task.CompletedTask;
     private long _last;
 
@@ -29,7 +29,7 @@ internal sealed class RequestReply(FailoverConnection connection, JsonSerializer
         var answer = new TaskCompletionSource<Incoming>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
-            var answers = await OpenAsync(both.Token).ConfigureAwait(false);
+            var answers = await OpenAsync().WaitAsync(both.Token).ConfigureAwait(false);
             _open[id] = answer;
             await send(new MessageOptions
             {
@@ -53,37 +53,38 @@ internal sealed class RequestReply(FailoverConnection connection, JsonSerializer
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
+        if (_opened is { } opened)
+        {
+            await opened.ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
+        }
+
         await _loop.ConfigureAwait(false);
         _stop.Dispose();
-        _opening.Dispose();
     }
 
-    private async Task<Destination> OpenAsync(CancellationToken cancellationToken)
+    /// <summary>The queue of answers; it is made once, however many requests give up waiting for it.</summary>
+    private Task<Destination> OpenAsync()
     {
-        if (Volatile.Read(ref _answers) is { } known)
+        lock (_gate)
         {
-            return known;
-        }
-
-        await _opening.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            if (_answers is { } made)
+            if (_opened is null or { IsFaulted: true } or { IsCanceled: true })
             {
-                return made;
+                _opened = OpenOnceAsync();
+                _ = _opened.ContinueWith(
+                    static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             }
 
-            var answers = await connection.CreateTemporaryQueueAsync(cancellationToken).ConfigureAwait(false);
-            var consumer = new ConsumerCore(connection, answers, ConsumerOptions.Default, json);
-            await consumer.OpenAsync(cancellationToken).ConfigureAwait(false);
-            _loop = connection.Runtime.Scheduler.Start("client answers", () => ReceiveAsync(consumer));
-            Volatile.Write(ref _answers, answers);
-            return answers;
+            return _opened;
         }
-        finally
-        {
-            _opening.Release();
-        }
+    }
+
+    private async Task<Destination> OpenOnceAsync()
+    {
+        var answers = await connection.CreateTemporaryQueueAsync(_stop.Token).ConfigureAwait(false);
+        var consumer = new ConsumerCore(connection, answers, ConsumerOptions.Default, json);
+        await consumer.OpenAsync(_stop.Token).ConfigureAwait(false);
+        _loop = connection.Runtime.Scheduler.Start("client answers", () => ReceiveAsync(consumer));
+        return answers;
     }
 
     private async Task ReceiveAsync(ConsumerCore consumer)
@@ -102,7 +103,11 @@ internal sealed class RequestReply(FailoverConnection connection, JsonSerializer
         }
         catch (Exception exception) when (exception is OperationCanceledException or FabricException or ObjectDisposedException)
         {
-            Volatile.Write(ref _answers, null); // the next request opens it anew, or hears why not
+            lock (_gate)
+            {
+                _opened = null; // the next request opens it anew, or hears why not
+            }
+
             foreach (var answer in _open.Values)
             {
                 answer.TrySetException(exception);

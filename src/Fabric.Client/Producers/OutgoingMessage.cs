@@ -30,9 +30,9 @@ internal sealed class OutgoingMessage : PendingCommand, IDataStructure, IValueTa
     public OutgoingMessage(
         ProducerCore producer, Destination to, in OutgoingBody body, MessageOptions options, DateTimeOffset now)
     {
-        CheckLength(options.CorrelationId, nameof(options.CorrelationId));
-        CheckLength(options.Type, nameof(options.Type));
-        CheckLength(options.GroupId, nameof(options.GroupId));
+        ModifiedUtf8.CheckShort(options.CorrelationId, nameof(options.CorrelationId));
+        ModifiedUtf8.CheckShort(options.Type, nameof(options.Type));
+        ModifiedUtf8.CheckShort(options.GroupId, nameof(options.GroupId));
         Producer = producer;
         Destination = to.WireForm;
         _body = body;
@@ -59,7 +59,9 @@ internal sealed class OutgoingMessage : PendingCommand, IDataStructure, IValueTa
 
     /// <summary>Not less than what its frame takes, in bytes.</summary>
     public long FrameBytesMax =>
-        HeaderBytesMax + _body.Content.Length + (_properties?.Length ?? 0) + (3L * Destination.PhysicalName.Length);
+        HeaderBytesMax + _body.Content.Length + (_properties?.Length ?? 0) + (3L * Destination.PhysicalName.Length)
+        + (3L * ((_options.CorrelationId?.Length ?? 0) + (_options.Type?.Length ?? 0) + (_options.GroupId?.Length ?? 0)
+            + (_options.ReplyTo?.Name.Length ?? 0)));
 
     public override IDataStructure Frame => this;
 
@@ -166,13 +168,5 @@ internal sealed class OutgoingMessage : PendingCommand, IDataStructure, IValueTa
 
         _cancellation.Unregister();
         return true;
-    }
-
-    private static void CheckLength(string? text, string name)
-    {
-        if (text is not null && ModifiedUtf8.GetByteCount(text) > ushort.MaxValue)
-        {
-            throw new ArgumentException($"{name} takes more than {ushort.MaxValue} bytes");
-        }
     }
 }

@@ -34,5 +34,10 @@ internal sealed class TransactionCore(LocalTransactionId id, ProducerCore produc
     /// <summary>Why the transaction cannot commit, or null.</summary>
     public Exception? Failure => Volatile.Read(ref _failure);
 
+    /// <summary>What who still uses it after its end gets to hear.</summary>
+    public Exception CreateEnded() => Failure is { } failure
+        ? new TransactionRolledBackException($"the transaction was rolled back: {failure.Message}", failure)
+        : new InvalidOperationException("the transaction has ended");
+
     public void SendFailed(Exception cause) => Interlocked.CompareExchange(ref _failure, cause, null);
 }

@@ -8,6 +8,18 @@ namespace Fabric.Protocols.OpenWire;
 /// </summary>
 public static class ModifiedUtf8
 {
+    /// <summary>Refuses a text that does not fit where the wire has two bytes for its length.</summary>
+    /// <param name="text">The text, or null.</param>
+    /// <param name="name">What the caller calls it.</param>
+    /// <exception cref="ArgumentException">It takes more than 65,535 bytes.</exception>
+    public static void CheckShort(string? text, string name)
+    {
+        if (text is not null && GetByteCount(text) > ushort.MaxValue)
+        {
+            throw new ArgumentException($"{name} takes more than {ushort.MaxValue} bytes", name);
+        }
+    }
+
     /// <summary>How many bytes the text takes.</summary>
     public static long GetByteCount(ReadOnlySpan<char> text)
     {

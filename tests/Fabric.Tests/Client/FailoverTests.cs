@@ -233,7 +233,7 @@ internal sealed class FailoverTests
         Assert.Throws<TransactionRolledBackException>(() => connection.Accept(transaction, consumer, message, new MessageAck()));
         Assert.That(transaction.Accepts, Is.Empty);
         Assert.That(transaction.HasBegun, Is.False);
-        connection.Settle(consumer, message, new MessageAck());
+        consumer.DeadLetter(message, "too late");
         consumer.Close();
         await second.ReadAsync<RemoveInfo>(); // and nothing before
     }
@@ -313,6 +313,123 @@ internal sealed class FailoverTests
         await sending;
         await both.Task.WaitAsync(ScriptedConnection.Limit);
         Assert.That(told, Is.EqualTo(new[] { $"lost {_one.Url}", $"back at scripted {_two.Url}, 1 repeated" }));
+    }
+
+    [Test]
+    public async Task A_handler_may_close_the_client()
+    {
+        var closed = new TaskCompletionSource();
+        _client.Interrupted += async (_, _) =>
+        {
+            await _client.DisposeAsync();
+            closed.SetResult();
+        };
+        var connecting = _client.ConnectAsync().AsTask();
+        await using (await _one.AcceptLoginAsync())
+        {
+            await connecting;
+        }
+
+        await closed.Task.WaitAsync(ScriptedConnection.Limit);
+    }
+
+    [Test]
+    public async Task Closing_sends_what_waits_for_its_turn_before_it_says_goodbye()
+    {
+        await using var client = new FabricClient($"failover:({_one.Url})", new FabricClientOptions { MaxInFlight = 3 });
+        var sends = Enumerable.Range(0, 5).Select(number => client.SendAsync("queue://out", $"{number}").AsTask()).ToArray();
+        await using var connection = await _one.AcceptLoginAsync();
+        var messages = new List<ActiveMQTextMessage>();
+        while (messages.Count < 3)
+        {
+            messages.Add(await connection.ReadUntilAsync<ActiveMQTextMessage>());
+        }
+
+        var closing = client.DisposeAsync().AsTask();
+        messages.Add(await connection.ReadAsync<ActiveMQTextMessage>());
+        messages.Add(await connection.ReadAsync<ActiveMQTextMessage>());
+        var goodbye = await connection.ReadAsync<RemoveInfo>();
+        foreach (var message in messages)
+        {
+            await connection.RespondAsync(message);
+        }
+
+        await connection.RespondAsync(goodbye);
+        await Task.WhenAll(sends).WaitAsync(ScriptedConnection.Limit);
+        await closing;
+    }
+
+    [Test]
+    public async Task What_is_sent_again_after_the_call_has_ended_is_what_was_sent()
+    {
+        using var cancel = new CancellationTokenSource();
+        var lent = "lent"u8.ToArray();
+        var sending = _client.SendAsync("queue://out", (ReadOnlyMemory<byte>)lent, cancellationToken: cancel.Token).AsTask();
+        await using (var first = await _one.AcceptLoginAsync())
+        {
+            await first.ReadUntilAsync<ActiveMQBytesMessage>();
+            await cancel.CancelAsync();
+            Assert.That(async () => await sending, Throws.InstanceOf<OperationCanceledException>());
+            "back"u8.CopyTo(lent);
+        }
+
+        await using var second = await _two.AcceptLoginAsync();
+        Assert.That((await second.ReadUntilAsync<ActiveMQBytesMessage>()).Content, Is.EqualTo("lent"u8.ToArray()));
+    }
+
+    [Test]
+    public async Task The_timeout_counts_from_the_loss_of_the_connection()
+    {
+        await using var client = new FabricClient($"failover:({_one.Url},{_two.Url})?randomize=false&timeout=2000&jms.closeTimeout=0");
+        var sending = client.SendAsync("queue://out", "x").AsTask();
+        await using (var first = await _one.AcceptLoginAsync())
+        {
+            await first.ReadUntilAsync<ActiveMQTextMessage>();
+            await Task.Delay(TimeSpan.FromSeconds(2.5)); // the broker may take its time while there is a connection
+        }
+
+        await Task.Delay(TimeSpan.FromSeconds(0.2));
+        await using var second = await _two.AcceptLoginAsync();
+        await second.RespondAsync(await second.ReadUntilAsync<ActiveMQTextMessage>());
+        await sending;
+    }
+
+    [Test]
+    public async Task Who_wants_no_reconnection_gets_none()
+    {
+        await using var client = new FabricClient($"failover:({_one.Url},{_two.Url})?randomize=false&maxReconnectAttempts=0");
+        var connecting = client.ConnectAsync().AsTask();
+        await using (await _one.AcceptLoginAsync())
+        {
+            await connecting;
+        }
+
+        await EventuallyAsync(() => client.State == ConnectionState.Failed);
+        Assert.That(async () => await client.SendAsync("queue://out", "x"), Throws.TypeOf<FabricConnectionException>());
+    }
+
+    [Test]
+    public async Task Requests_that_give_up_waiting_leave_one_queue_of_answers_to_the_next()
+    {
+        var connecting = _client.ConnectAsync().AsTask();
+        await using var connection = await _one.AcceptLoginAsync();
+        await connecting;
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.That(
+                async () => await _client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMilliseconds(50)), Throws.TypeOf<TimeoutException>());
+        }
+
+        await connection.RespondAsync(await connection.ReadUntilAsync<DestinationInfo>());
+        _ = _client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMinutes(1)).ContinueWith(task => task.Exception, TaskScheduler.Default);
+        for (var command = await connection.ReadAsync(); command is not ActiveMQTextMessage; command = await connection.ReadAsync())
+        {
+            Assert.That(command, Is.Not.InstanceOf<DestinationInfo>());
+            if (command is ConsumerInfo subscription)
+            {
+                await connection.RespondAsync(subscription);
+            }
+        }
     }
 
     [Test]
