@@ -57,6 +57,7 @@ public sealed partial class Replica
                 throw new Fabric.Store.NotMasterException(null);
             }
 
+            await Task.Yield(); // the disk is not for the thread that serves the sockets
             var from = reader.Position;
             var count = reader.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, request.To - from)));
             if (count == 0)

@@ -250,12 +250,17 @@ internal abstract partial class Http2Connection
     /// <summary>Puts an answer that the peer makes us give into the buffer; under the lock.</summary>
     private void AppendAnswer(Http2FrameType type, ReadOnlySpan<byte> payload)
     {
+        ThrowIfAnswersAreNotRead();
+        AppendFrame(type, Http2FrameHeader.Acknowledgement, 0, payload);
+    }
+
+    /// <summary>Ends a connection that goes on asking while what it has asked for piles up here; under the lock, in the loop.</summary>
+    protected void ThrowIfAnswersAreNotRead()
+    {
         if (_pending.WrittenCount > PendingMax)
         {
             throw new Http2ConnectionException(Http2Error.EnhanceYourCalm, "answers are asked for and not read");
         }
-
-        AppendFrame(type, Http2FrameHeader.Acknowledgement, 0, payload);
     }
 
     /// <summary>Pings a connection that is silent, and ends one that does not answer.</summary>

@@ -181,6 +181,7 @@ internal abstract partial class Http2Connection
             stream.OnFailed(reason, stream.State.RemoteEnded);
         }
 
+        Flush(); // what they held is credited to the connection, and others may wait for that
         OnRoom();
     }
 
@@ -194,6 +195,7 @@ internal abstract partial class Http2Connection
                 return;
             }
 
+            ThrowIfAnswersAreNotRead();
             AppendNumber(Http2FrameType.ResetStream, stream.Id, (uint)error);
         }
 
@@ -214,6 +216,7 @@ internal abstract partial class Http2Connection
         stream.OnEnd();
         if (isClosed)
         {
+            Flush(); // as above
             OnRoom();
         }
     }

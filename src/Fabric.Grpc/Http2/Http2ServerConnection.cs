@@ -73,6 +73,7 @@ internal sealed class Http2ServerConnection : Http2Connection
                 throw new Http2ConnectionException(Http2Error.Protocol, $"stream {streamId} cannot be opened");
             }
 
+            ThrowIfAnswersAreNotRead();
             _lastPeerStream = streamId;
             if (RequestHeaders.Fault(fields) is not null)
             {

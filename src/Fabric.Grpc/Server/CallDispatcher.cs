@@ -11,6 +11,8 @@ internal sealed class CallDispatcher(
     ILogger logger,
     CancellationToken stopping)
 {
+    private const int EchoMax = 200;
+
     public async Task DispatchAsync(Http2Stream stream, string peer)
     {
         var request = new Request(await stream.Headers);
@@ -69,13 +71,16 @@ internal sealed class CallDispatcher(
         }
     }
 
+    /// <summary>As much of a text of the caller's as it gets back.</summary>
+    private static string Shorten(string text) => text.Length > EchoMax ? $"{text.AsSpan(0, EchoMax)}..." : text;
+
     private GrpcStatus? Refuse(
         Request request, out TimeSpan? timeout, out Func<ServerCallTransport, GrpcServerOptions, Task>? body)
     {
         timeout = null;
         if (!bodies.TryGetValue(request.Path, out body))
         {
-            return new GrpcStatus(GrpcStatusCode.Unimplemented, $"there is no method {request.Path}");
+            return new GrpcStatus(GrpcStatusCode.Unimplemented, $"there is no method {Shorten(request.Path)}");
         }
 
         if (request.Encoding is { } encoding and not WireNames.Identity)

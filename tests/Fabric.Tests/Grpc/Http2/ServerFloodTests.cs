@@ -110,6 +110,25 @@ internal sealed class ServerFloodTests : RawServerFixture
     }
 
     [Test]
+    public async Task Answers_that_nobody_reads_are_bounded()
+    {
+        using var peer = await RawPeer.ConnectAsync(Port);
+        var rest = HeaderBlock.Encode([.. Request(EchoMethods.Say).Where(field => field.Name != ":path")]);
+        byte[] known = [0xBE, .. rest]; // the newest entry of the table: the path of the first call
+        await peer.SendAsync(FrameType.Headers, Whole, 1, [.. HeaderBlock.EncodeIndexed(":path", "/" + new string('%', 4000)), .. rest]);
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var stream = 3; stream < Count / 2 && await peer.TrySendAsync(Ten(stream)); stream += 20)
+        {
+            await Task.Delay(1); // not faster than calls are answered: those beyond the limit are refused, and refusals are counted
+            Assert.That(GC.GetTotalMemory(forceFullCollection: false) - before, Is.LessThan(2 * BytesMax));
+        }
+
+        await RequireOthersUnharmedAsync();
+
+        byte[] Ten(int first) => [.. Enumerable.Range(0, 10).SelectMany(index => Frame.Encode(FrameType.Headers, Whole, first + (2 * index), known))];
+    }
+
+    [Test]
     public async Task A_header_bomb_is_refused()
     {
         using var peer = await RawPeer.ConnectAsync(Port);

@@ -196,6 +196,29 @@ internal sealed class ServerWindowTests : RawServerFixture
     }
 
     [Test]
+    public async Task What_a_cancelled_call_has_not_read_is_given_back_at_once()
+    {
+        const int piece = 8192;
+        using var peer = await RawPeer.ConnectAsync(Port);
+        foreach (var stream in (int[])[1, 3])
+        {
+            await OpenAsync(peer, stream, Deaf);
+            for (var sent = 0; sent < Window; sent += piece)
+            {
+                await peer.SendAsync(FrameType.Data, FrameFlags.None, stream, new byte[piece]);
+            }
+        }
+
+        await peer.SettleAsync();
+        Assert.That(peer.ConnectionCredit, Is.LessThan(piece));
+        await peer.SendAsync(Frame.EncodeReset(1, ErrorCode.Cancel));
+        while (peer.ConnectionCredit < piece)
+        {
+            Assert.That(await peer.ReadAsync(), Is.Not.Null);
+        }
+    }
+
+    [Test]
     public async Task What_an_ended_call_has_not_read_is_given_back_to_the_connection()
     {
         using var peer = await RawPeer.ConnectAsync(Port);
