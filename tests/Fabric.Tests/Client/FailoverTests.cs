@@ -10,51 +10,31 @@ namespace Fabric.Tests.Client;
 
 /// <summary>What a client tells the next broker, and what it does not lose or repeat on the way.</summary>
 [TestFixture]
-internal sealed class FailoverTests
+internal sealed class FailoverTests : TwoBrokersFixture
 {
-    private ScriptedBroker _one = null!;
-    private ScriptedBroker _two = null!;
-    private FabricClient _client = null!;
-
-    [SetUp]
-    public void SetUp()
-    {
-        _one = new ScriptedBroker();
-        _two = new ScriptedBroker();
-        _client = new FabricClient(
-            $"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0",
-            new FabricClientOptions { UserName = "me", Password = "secret", MaxInFlight = 3 });
-    }
-
-    [TearDown]
-    public async Task TearDownAsync()
-    {
-        await _client.DisposeAsync();
-        await _one.DisposeAsync();
-        await _two.DisposeAsync();
-    }
+    protected override FabricClientOptions Options => new() { UserName = "me", Password = "secret", MaxInFlight = 3 };
 
     [Test]
     public async Task A_new_broker_is_told_everything_in_the_order_that_java_clients_keep()
     {
-        var request = _client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMinutes(1));
+        var request = Client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMinutes(1));
         _ = request.ContinueWith(task => task.Exception, TaskScheduler.Default);
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>()); // the request itself
-        await using var consumer = _client.CreateConsumer<string>("queue://in");
+        await using var consumer = Client.CreateConsumer<string>("queue://in");
         var opening = consumer.OpenAsync().AsTask();
         await first.RespondAsync(await first.ReadUntilAsync<ConsumerInfo>());
         await opening;
-        await using var transaction = await _client.BeginTransactionAsync();
+        await using var transaction = await Client.BeginTransactionAsync();
         var transacted = transaction.SendAsync("queue://out", "tx 1").AsTask();
         await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
         await transacted;
-        var sends = new[] { "a", "b" }.Select(text => _client.SendAsync("queue://out", text).AsTask()).ToArray();
+        var sends = new[] { "a", "b" }.Select(text => Client.SendAsync("queue://out", text).AsTask()).ToArray();
         var a = await first.ReadUntilAsync<ActiveMQTextMessage>();
         var b = await first.ReadUntilAsync<ActiveMQTextMessage>();
         first.Break();
 
-        await using var second = await _two.AcceptAsync();
+        await using var second = await Two.AcceptAsync();
         Assert.That((await second.ReadAsync<ConnectionControl>()).FaultTolerant);
         var login = await second.ReadAsync<ConnectionInfo>();
         Assert.That((login.FailoverReconnect, login.FaultTolerant, login.UserName), Is.EqualTo((true, true, "me")));
@@ -80,13 +60,13 @@ internal sealed class FailoverTests
     [Test]
     public async Task A_confirmed_send_is_not_repeated()
     {
-        var sends = new[] { "a", "b" }.Select(text => _client.SendAsync("queue://out", text).AsTask()).ToArray();
-        await using var first = await _one.AcceptLoginAsync();
+        var sends = new[] { "a", "b" }.Select(text => Client.SendAsync("queue://out", text).AsTask()).ToArray();
+        await using var first = await One.AcceptLoginAsync();
         await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
         var b = await first.ReadUntilAsync<ActiveMQTextMessage>();
         await sends[0];
         first.Break();
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         var again = await second.ReadUntilAsync<ActiveMQTextMessage>();
         Assert.That(again.MessageId, Is.EqualTo(b.MessageId));
         await second.RespondAsync(again);
@@ -96,15 +76,15 @@ internal sealed class FailoverTests
     [Test]
     public async Task Sends_beyond_the_window_wait_and_keep_their_order_over_a_loss()
     {
-        var sends = Enumerable.Range(0, 7).Select(i => _client.SendAsync("queue://out", $"{i}").AsTask()).ToArray();
-        await using var first = await _one.AcceptLoginAsync();
+        var sends = Enumerable.Range(0, 7).Select(i => Client.SendAsync("queue://out", $"{i}").AsTask()).ToArray();
+        await using var first = await One.AcceptLoginAsync();
         for (var i = 0; i < 3; i++)
         {
             Assert.That(Text(await first.ReadUntilAsync<ActiveMQTextMessage>()), Is.EqualTo($"{i}"));
         }
 
         first.Break();
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         for (var i = 0; i < 7; i++)
         {
             var message = await second.ReadUntilAsync<ActiveMQTextMessage>();
@@ -119,11 +99,11 @@ internal sealed class FailoverTests
     public async Task A_send_that_was_cancelled_before_it_was_written_is_not_sent()
     {
         using var cancel = new CancellationTokenSource();
-        var cancelled = _client.SendAsync("queue://out", "no", cancellationToken: cancel.Token).AsTask();
-        var kept = _client.SendAsync("queue://out", "yes").AsTask();
+        var cancelled = Client.SendAsync("queue://out", "no", cancellationToken: cancel.Token).AsTask();
+        var kept = Client.SendAsync("queue://out", "yes").AsTask();
         await cancel.CancelAsync();
         Assert.That(async () => await cancelled, Throws.InstanceOf<OperationCanceledException>());
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         var message = await first.ReadUntilAsync<ActiveMQTextMessage>();
         Assert.That(Text(message), Is.EqualTo("yes"));
         await first.RespondAsync(message);
@@ -133,9 +113,9 @@ internal sealed class FailoverTests
     [Test]
     public async Task Deliveries_of_a_lost_connection_are_recognised_when_they_come_again()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://in");
+        await using var consumer = Client.CreateConsumer<string>("queue://in");
         var receiving = consumer.ReceiveAsync().AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         var subscription = await first.ReadUntilAsync<ConsumerInfo>();
         await first.RespondAsync(subscription);
         for (var i = 1; i <= 4; i++)
@@ -150,7 +130,7 @@ internal sealed class FailoverTests
         await first.ReadUntilAsync<MessageAck>();
         first.Break();
 
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         var again = await second.ReadUntilAsync<ConsumerInfo>();
         Assert.That(again.ConsumerId, Is.EqualTo(subscription.ConsumerId));
         await second.RespondAsync(again);
@@ -171,9 +151,9 @@ internal sealed class FailoverTests
     [Test]
     public async Task What_a_failover_takes_back_from_the_application_is_counted_when_it_comes_again()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://in");
+        await using var consumer = Client.CreateConsumer<string>("queue://in");
         var receiving = consumer.ReceiveAsync().AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         var subscription = await first.ReadUntilAsync<ConsumerInfo>();
         await first.RespondAsync(subscription);
         for (var i = 1; i <= 4; i++)
@@ -183,13 +163,13 @@ internal sealed class FailoverTests
 
         // 1 is accepted in a transaction, 2 is given back at once, 3 after the connection is lost, 4 was never seen.
         var inTransaction = await receiving;
-        await using var transaction = await _client.BeginTransactionAsync();
+        await using var transaction = await Client.BeginTransactionAsync();
         await inTransaction.AcceptAsync(transaction);
         var givenBack = await consumer.ReceiveAsync();
         var held = await consumer.ReceiveAsync(); // before the other one is back, which would come first while this one is on its way
         await givenBack.ReleaseAsync(TimeSpan.Zero);
         first.Break();
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         await held.ReleaseAsync();
         var again = await second.ReadUntilAsync<ConsumerInfo>();
         await second.RespondAsync(again);
@@ -212,11 +192,11 @@ internal sealed class FailoverTests
     public async Task What_came_over_a_lost_connection_is_settled_over_no_other()
     {
         await using var connection = new FailoverConnection(
-            FabricRuntime.System, ClientUrl.Parse($"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0"),
+            FabricRuntime.System, ClientUrl.Parse($"failover:({One.Url},{Two.Url})?randomize=false&jms.closeTimeout=0"),
             new FabricClientOptions { UserName = "me", Password = "secret" }, static _ => ValueTask.CompletedTask, NullLogger.Instance);
         var consumer = new ConsumerCore(connection, "queue://in", ConsumerOptions.Default, JsonSerializerOptions.Web);
         var receiving = consumer.ReceiveAsync(CancellationToken.None).AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         var subscription = await first.ReadUntilAsync<ConsumerInfo>();
         await first.RespondAsync(subscription);
         await first.DispatchAsync(subscription, 1);
@@ -227,7 +207,7 @@ internal sealed class FailoverTests
 
         // The application may be on its way here since before the loss: the connection knows of it before its consumers do.
         Assert.Throws<TransactionRolledBackException>(() => connection.Accept(transaction, consumer, message, new MessageAck()));
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         await second.RespondAsync(await second.ReadUntilAsync<ConsumerInfo>());
         await EventuallyAsync(() => connection.State == ConnectionState.Connected);
         Assert.Throws<TransactionRolledBackException>(() => connection.Accept(transaction, consumer, message, new MessageAck()));
@@ -241,19 +221,19 @@ internal sealed class FailoverTests
     [Test]
     public async Task A_commit_without_an_answer_is_in_doubt()
     {
-        await using var transaction = await _client.BeginTransactionAsync();
+        await using var transaction = await Client.BeginTransactionAsync();
         var sending = transaction.SendAsync("queue://out", "x").AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
         await sending;
         var committing = transaction.CommitAsync().AsTask();
         Assert.That((await first.ReadAsync<TransactionInfo>()).Type, Is.EqualTo(TransactionOperation.CommitOnePhase));
         first.Break();
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         Assert.That(async () => await committing, Throws.TypeOf<TransactionRolledBackException>());
 
         // Nothing of it is replayed, and its producer serves the next one.
-        await using var next = await _client.BeginTransactionAsync();
+        await using var next = await Client.BeginTransactionAsync();
         var sendingNext = next.SendAsync("queue://out", "y").AsTask();
         var message = await second.ReadUntilAsync<ActiveMQTextMessage>();
         Assert.That((Text(message), message.MessageId!.ProducerSequenceId), Is.EqualTo(("y", 2)));
@@ -267,17 +247,17 @@ internal sealed class FailoverTests
     [Test]
     public async Task A_commit_given_while_there_is_no_connection_follows_its_sends()
     {
-        await using var transaction = await _client.BeginTransactionAsync();
+        await using var transaction = await Client.BeginTransactionAsync();
         var sending = transaction.SendAsync("queue://out", "x").AsTask();
-        await using (var first = await _one.AcceptLoginAsync())
+        await using (var first = await One.AcceptLoginAsync())
         {
             await first.RespondAsync(await first.ReadUntilAsync<ActiveMQTextMessage>());
             await sending;
         }
 
-        await EventuallyAsync(() => _client.State == ConnectionState.Reconnecting);
+        await EventuallyAsync(() => Client.State == ConnectionState.Reconnecting);
         var committing = transaction.CommitAsync().AsTask();
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         Assert.That((await second.ReadUntilAsync<TransactionInfo>()).Type, Is.EqualTo(TransactionOperation.Begin));
         Assert.That(Text(await second.ReadUntilAsync<ActiveMQTextMessage>()), Is.EqualTo("x"));
         var commit = await second.ReadUntilAsync<TransactionInfo>();
@@ -291,41 +271,41 @@ internal sealed class FailoverTests
     {
         var told = new List<string>();
         var both = new TaskCompletionSource();
-        _client.Interrupted += (_, e) =>
+        Client.Interrupted += (_, e) =>
         {
             told.Add($"lost {e.Broker.Uri}");
             return ValueTask.CompletedTask;
         };
-        _client.Resumed += (_, e) =>
+        Client.Resumed += (_, e) =>
         {
             told.Add($"back at {e.Broker.Name} {e.Broker.Uri}, {e.RetriedSends} repeated");
             both.SetResult();
             return ValueTask.CompletedTask;
         };
-        var sending = _client.SendAsync("queue://out", "x").AsTask();
-        await using (var first = await _one.AcceptLoginAsync())
+        var sending = Client.SendAsync("queue://out", "x").AsTask();
+        await using (var first = await One.AcceptLoginAsync())
         {
             await first.ReadUntilAsync<ActiveMQTextMessage>();
         }
 
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         await second.RespondAsync(await second.ReadUntilAsync<ActiveMQTextMessage>());
         await sending;
         await both.Task.WaitAsync(ScriptedConnection.Limit);
-        Assert.That(told, Is.EqualTo(new[] { $"lost {_one.Url}", $"back at scripted {_two.Url}, 1 repeated" }));
+        Assert.That(told, Is.EqualTo(new[] { $"lost {One.Url}", $"back at scripted {Two.Url}, 1 repeated" }));
     }
 
     [Test]
     public async Task A_handler_may_close_the_client()
     {
         var closed = new TaskCompletionSource();
-        _client.Interrupted += async (_, _) =>
+        Client.Interrupted += async (_, _) =>
         {
-            await _client.DisposeAsync();
+            await Client.DisposeAsync();
             closed.SetResult();
         };
-        var connecting = _client.ConnectAsync().AsTask();
-        await using (await _one.AcceptLoginAsync())
+        var connecting = Client.ConnectAsync().AsTask();
+        await using (await One.AcceptLoginAsync())
         {
             await connecting;
         }
@@ -336,9 +316,9 @@ internal sealed class FailoverTests
     [Test]
     public async Task Closing_sends_what_waits_for_its_turn_before_it_says_goodbye()
     {
-        await using var client = new FabricClient($"failover:({_one.Url})", new FabricClientOptions { MaxInFlight = 3 });
+        await using var client = new FabricClient($"failover:({One.Url})", new FabricClientOptions { MaxInFlight = 3 });
         var sends = Enumerable.Range(0, 5).Select(number => client.SendAsync("queue://out", $"{number}").AsTask()).ToArray();
-        await using var connection = await _one.AcceptLoginAsync();
+        await using var connection = await One.AcceptLoginAsync();
         var messages = new List<ActiveMQTextMessage>();
         while (messages.Count < 3)
         {
@@ -364,8 +344,8 @@ internal sealed class FailoverTests
     {
         using var cancel = new CancellationTokenSource();
         var lent = "lent"u8.ToArray();
-        var sending = _client.SendAsync("queue://out", (ReadOnlyMemory<byte>)lent, cancellationToken: cancel.Token).AsTask();
-        await using (var first = await _one.AcceptLoginAsync())
+        var sending = Client.SendAsync("queue://out", (ReadOnlyMemory<byte>)lent, cancellationToken: cancel.Token).AsTask();
+        await using (var first = await One.AcceptLoginAsync())
         {
             await first.ReadUntilAsync<ActiveMQBytesMessage>();
             await cancel.CancelAsync();
@@ -373,23 +353,23 @@ internal sealed class FailoverTests
             "back"u8.CopyTo(lent);
         }
 
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         Assert.That((await second.ReadUntilAsync<ActiveMQBytesMessage>()).Content, Is.EqualTo("lent"u8.ToArray()));
     }
 
     [Test]
     public async Task The_timeout_counts_from_the_loss_of_the_connection()
     {
-        await using var client = new FabricClient($"failover:({_one.Url},{_two.Url})?randomize=false&timeout=2000&jms.closeTimeout=0");
+        await using var client = new FabricClient($"failover:({One.Url},{Two.Url})?randomize=false&timeout=2000&jms.closeTimeout=0");
         var sending = client.SendAsync("queue://out", "x").AsTask();
-        await using (var first = await _one.AcceptLoginAsync())
+        await using (var first = await One.AcceptLoginAsync())
         {
             await first.ReadUntilAsync<ActiveMQTextMessage>();
             await Task.Delay(TimeSpan.FromSeconds(2.5)); // the broker may take its time while there is a connection
         }
 
         await Task.Delay(TimeSpan.FromSeconds(0.2));
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         await second.RespondAsync(await second.ReadUntilAsync<ActiveMQTextMessage>());
         await sending;
     }
@@ -397,9 +377,9 @@ internal sealed class FailoverTests
     [Test]
     public async Task Who_wants_no_reconnection_gets_none()
     {
-        await using var client = new FabricClient($"failover:({_one.Url},{_two.Url})?randomize=false&maxReconnectAttempts=0");
+        await using var client = new FabricClient($"failover:({One.Url},{Two.Url})?randomize=false&maxReconnectAttempts=0");
         var connecting = client.ConnectAsync().AsTask();
-        await using (await _one.AcceptLoginAsync())
+        await using (await One.AcceptLoginAsync())
         {
             await connecting;
         }
@@ -411,17 +391,17 @@ internal sealed class FailoverTests
     [Test]
     public async Task Requests_that_give_up_waiting_leave_one_queue_of_answers_to_the_next()
     {
-        var connecting = _client.ConnectAsync().AsTask();
-        await using var connection = await _one.AcceptLoginAsync();
+        var connecting = Client.ConnectAsync().AsTask();
+        await using var connection = await One.AcceptLoginAsync();
         await connecting;
         for (var i = 0; i < 3; i++)
         {
             Assert.That(
-                async () => await _client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMilliseconds(50)), Throws.TypeOf<TimeoutException>());
+                async () => await Client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMilliseconds(50)), Throws.TypeOf<TimeoutException>());
         }
 
         await connection.RespondAsync(await connection.ReadUntilAsync<DestinationInfo>());
-        _ = _client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMinutes(1)).ContinueWith(task => task.Exception, TaskScheduler.Default);
+        _ = Client.RequestAsync<string, string>("queue://service", "?", TimeSpan.FromMinutes(1)).ContinueWith(task => task.Exception, TaskScheduler.Default);
         for (var command = await connection.ReadAsync(); command is not ActiveMQTextMessage; command = await connection.ReadAsync())
         {
             Assert.That(command, Is.Not.InstanceOf<DestinationInfo>());
@@ -435,60 +415,60 @@ internal sealed class FailoverTests
     [Test]
     public async Task A_broker_that_accepts_and_says_nothing_does_not_hold_up_the_next()
     {
-        var connecting = _client.ConnectAsync().AsTask();
-        await using var silent = await _one.AcceptSilentlyAsync();
-        await using var second = await _two.AcceptLoginAsync();
+        var connecting = Client.ConnectAsync().AsTask();
+        await using var silent = await One.AcceptSilentlyAsync();
+        await using var second = await Two.AcceptLoginAsync();
         await connecting.WaitAsync(ScriptedConnection.Limit);
-        Assert.That(_client.Broker!.Uri, Is.EqualTo(_two.Url));
+        Assert.That(Client.Broker!.Uri, Is.EqualTo(Two.Url));
     }
 
     [Test]
     public async Task A_broker_that_refuses_the_connection_is_passed_over()
     {
-        await _one.DisposeAsync();
-        var connecting = _client.ConnectAsync().AsTask();
-        await using var second = await _two.AcceptLoginAsync();
+        await One.DisposeAsync();
+        var connecting = Client.ConnectAsync().AsTask();
+        await using var second = await Two.AcceptLoginAsync();
         await connecting.WaitAsync(ScriptedConnection.Limit);
     }
 
     [Test]
     public async Task A_password_that_is_refused_on_reconnection_ends_the_client()
     {
-        var sending = _client.SendAsync("queue://out", "x").AsTask();
-        await using (var first = await _one.AcceptLoginAsync())
+        var sending = Client.SendAsync("queue://out", "x").AsTask();
+        await using (var first = await One.AcceptLoginAsync())
         {
             await first.ReadUntilAsync<ActiveMQTextMessage>();
         }
 
-        await using var second = await _two.AcceptAsync();
+        await using var second = await Two.AcceptAsync();
         await second.ReadAsync<ConnectionControl>();
         await second.RefuseAsync(await second.ReadAsync<ConnectionInfo>(), "java.lang.SecurityException", "User name [me] or password is invalid.");
         Assert.That(async () => await sending, Throws.TypeOf<SendOutcomeUnknownException>());
-        Assert.That(async () => await _client.ConnectAsync(), Throws.TypeOf<FabricSecurityException>());
+        Assert.That(async () => await Client.ConnectAsync(), Throws.TypeOf<FabricSecurityException>());
     }
 
     [Test]
     public async Task A_broker_can_send_its_clients_elsewhere()
     {
-        await using var client = new FabricClient($"failover:({_one.Url})?jms.closeTimeout=0");
+        await using var client = new FabricClient($"failover:({One.Url})?jms.closeTimeout=0");
         var connecting = client.ConnectAsync().AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         await connecting;
-        await first.SendAsync(new ConnectionControl { ReconnectTo = _two.Url });
-        await using var second = await _two.AcceptLoginAsync();
-        await EventuallyAsync(() => client.State == ConnectionState.Connected && client.Broker!.Uri == _two.Url);
+        await first.SendAsync(new ConnectionControl { ReconnectTo = Two.Url });
+        await using var second = await Two.AcceptLoginAsync();
+        await EventuallyAsync(() => client.State == ConnectionState.Connected && client.Broker!.Uri == Two.Url);
     }
 
     [Test]
     public async Task A_broker_that_falls_silent_is_given_up()
     {
         await using var client = new FabricClient(
-            $"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0" +
+            $"failover:({One.Url},{Two.Url})?randomize=false&jms.closeTimeout=0" +
             "&nested.wireFormat.maxInactivityDuration=150&nested.wireFormat.maxInactivityDurationInitalDelay=0");
         _ = client.ConnectAsync().AsTask();
-        await using var first = await _one.AcceptLoginAsync();
-        await using var second = await _two.AcceptLoginAsync();
-        await EventuallyAsync(() => client.Broker?.Uri == _two.Url);
+        await using var first = await One.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
+        await EventuallyAsync(() => client.Broker?.Uri == Two.Url);
     }
 
     private static string? Text(ActiveMQTextMessage message) => Protocols.OpenWire.MessageBody.ReadText(message.Content);

@@ -6,34 +6,14 @@ namespace Fabric.Tests.Client;
 
 /// <summary>What becomes of deliveries: in which order the broker is told, and what a lost connection does to those that are held.</summary>
 [TestFixture]
-internal sealed class SettlingTests
+internal sealed class SettlingTests : TwoBrokersFixture
 {
-    private ScriptedBroker _one = null!;
-    private ScriptedBroker _two = null!;
-    private FabricClient _client = null!;
-
-    [SetUp]
-    public void SetUp()
-    {
-        _one = new ScriptedBroker();
-        _two = new ScriptedBroker();
-        _client = new FabricClient($"failover:({_one.Url},{_two.Url})?randomize=false&jms.closeTimeout=0");
-    }
-
-    [TearDown]
-    public async Task TearDownAsync()
-    {
-        await _client.DisposeAsync();
-        await _one.DisposeAsync();
-        await _two.DisposeAsync();
-    }
-
     [Test]
     public async Task What_is_given_up_between_two_acceptances_reaches_the_broker_before_their_range()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://Q");
+        await using var consumer = Client.CreateConsumer<string>("queue://Q");
         var opening = consumer.OpenAsync().AsTask();
-        await using var connection = await _one.AcceptLoginAsync();
+        await using var connection = await One.AcceptLoginAsync();
         var subscription = await connection.ReadUntilAsync<ConsumerInfo>();
         await connection.RespondAsync(subscription);
         await opening;
@@ -64,9 +44,9 @@ internal sealed class SettlingTests
     [Test]
     public async Task A_reason_of_any_length_breaks_no_connection()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://Q");
+        await using var consumer = Client.CreateConsumer<string>("queue://Q");
         var receiving = consumer.ReceiveAsync().AsTask();
-        await using var connection = await _one.AcceptLoginAsync();
+        await using var connection = await One.AcceptLoginAsync();
         var subscription = await connection.ReadUntilAsync<ConsumerInfo>();
         await connection.RespondAsync(subscription);
         await connection.DispatchAsync(subscription, 1);
@@ -78,18 +58,18 @@ internal sealed class SettlingTests
     [Test]
     public async Task A_delivery_that_a_transaction_came_too_late_for_is_delivered_again()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://Q", new ConsumerOptions { Prefetch = 1 });
+        await using var consumer = Client.CreateConsumer<string>("queue://Q", new ConsumerOptions { Prefetch = 1 });
         var receiving = consumer.ReceiveAsync().AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         var subscription = await first.ReadUntilAsync<ConsumerInfo>();
         await first.RespondAsync(subscription);
         await first.DispatchAsync(subscription, 1);
         var held = await receiving;
         first.Break();
-        await using var second = await _two.AcceptLoginAsync();
+        await using var second = await Two.AcceptLoginAsync();
         var again = await second.ReadUntilAsync<ConsumerInfo>();
         await second.RespondAsync(again);
-        await using var transaction = await _client.BeginTransactionAsync();
+        await using var transaction = await Client.BeginTransactionAsync();
         Assert.That(async () => await held.AcceptAsync(transaction), Throws.TypeOf<TransactionRolledBackException>());
         await second.DispatchAsync(again, 1);
         var delivery = await consumer.TryReceiveAsync(ScriptedConnection.Limit);
@@ -99,9 +79,9 @@ internal sealed class SettlingTests
     [Test]
     public async Task Who_does_not_wait_gets_what_is_here()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://Q");
+        await using var consumer = Client.CreateConsumer<string>("queue://Q");
         var opening = consumer.OpenAsync().AsTask();
-        await using var connection = await _one.AcceptLoginAsync();
+        await using var connection = await One.AcceptLoginAsync();
         var subscription = await connection.ReadUntilAsync<ConsumerInfo>();
         await connection.RespondAsync(subscription);
         await opening;
@@ -117,14 +97,14 @@ internal sealed class SettlingTests
     [Test]
     public async Task A_consumer_that_was_refused_is_announced_to_no_other_broker()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://Q");
+        await using var consumer = Client.CreateConsumer<string>("queue://Q");
         var receiving = consumer.ReceiveAsync().AsTask();
-        await using var first = await _one.AcceptLoginAsync();
+        await using var first = await One.AcceptLoginAsync();
         await first.RefuseAsync(await first.ReadUntilAsync<ConsumerInfo>(), "javax.jms.InvalidSelectorException", "no");
         Assert.That(async () => await receiving, Throws.InstanceOf<FabricException>());
         first.Break();
-        await using var second = await _two.AcceptLoginAsync();
-        _ = _client.SendAsync("queue://Q", "x").AsTask().ContinueWith(static task => task.Exception, TaskScheduler.Default);
+        await using var second = await Two.AcceptLoginAsync();
+        _ = Client.SendAsync("queue://Q", "x").AsTask().ContinueWith(static task => task.Exception, TaskScheduler.Default);
         for (var command = await second.ReadAsync(); command is not ActiveMQTextMessage; command = await second.ReadAsync())
         {
             Assert.That(command, Is.Not.InstanceOf<ConsumerInfo>());
@@ -134,8 +114,8 @@ internal sealed class SettlingTests
     [Test]
     public async Task A_consumer_of_a_closed_client_says_so_each_time()
     {
-        await using var consumer = _client.CreateConsumer<string>("queue://Q");
-        await _client.DisposeAsync();
+        await using var consumer = Client.CreateConsumer<string>("queue://Q");
+        await Client.DisposeAsync();
         Assert.That(async () => await consumer.ReceiveAsync(), Throws.InstanceOf<ObjectDisposedException>());
         Assert.That(async () => await consumer.ReceiveAsync().AsTask().WaitAsync(ScriptedConnection.Limit), Throws.InstanceOf<FabricException>());
     }
@@ -145,6 +125,6 @@ internal sealed class SettlingTests
     {
         var name = new string('x', 70_000);
         Assert.That(() => global::Fabric.Client.Destination.Parse($"queue://{name}"), Throws.ArgumentException);
-        Assert.That(() => _client.CreateConsumer<string>("queue://Q", new ConsumerOptions { Selector = name }), Throws.ArgumentException);
+        Assert.That(() => Client.CreateConsumer<string>("queue://Q", new ConsumerOptions { Selector = name }), Throws.ArgumentException);
     }
 }
