@@ -229,19 +229,18 @@ public sealed partial class Replica
         }
     }
 
-    /// <summary>Waits until everything that was appended is on disk: only then does the journal stand still.</summary>
+    /// <summary>Waits until everything that was appended is on disk: only then does the journal stand still. It may take long, but not without progress.</summary>
     /// <exception cref="StoreException">It does not get there.</exception>
     private async Task DrainAsync()
     {
         try
         {
-            await _journal.WaitDurableAsync(_journal.End, CancellationToken.None).WaitAsync(_options.Times.DiskStallLimit, _runtime.Time);
+            await WhileDiskAnswersAsync(_journal.WaitDurableAsync(_journal.End, CancellationToken.None), CancellationToken.None);
         }
-        catch (TimeoutException exception)
+        catch (StoreUnavailableException exception)
         {
-            var reason = $"the disk that holds {_options.Journal.Directory} makes no progress";
-            _journal.Abandon(reason);
-            throw new StoreUnavailableException(reason, exception);
+            _journal.Abandon(exception.Message);
+            throw;
         }
     }
 

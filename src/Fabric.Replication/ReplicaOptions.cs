@@ -32,6 +32,12 @@ public sealed record ReplicaOptions
 
     /// <summary>Largest batch sent to a slave, in bytes; at least 1.</summary>
     public int BatchBytesMax { get; init; } = DefaultBatchBytesMax;
+
+    /// <summary>32 MiB, what a slow disk writes in some seconds.</summary>
+    public const long DefaultUnsyncedBytesMax = 32 * 1024 * 1024;
+
+    /// <summary>Received bytes that may wait for a slave's disk before it takes no more, at least 1.</summary>
+    public long UnsyncedBytesMax { get; init; } = DefaultUnsyncedBytesMax;
 }
 
 /// <summary>What a replica is doing, for people and for health checks.</summary>

@@ -12,9 +12,6 @@ namespace Fabric.Replication.Slave;
 /// </summary>
 internal sealed class Follower : IDisposable
 {
-    /// <summary>Received bytes that may wait for the disk before no more are taken; the stream's flow control then holds the master back.</summary>
-    private const long UnsyncedBytesMax = 32 * 1024 * 1024;
-
     private readonly FabricRuntime _runtime;
     private readonly IReplicaLink _link;
     private readonly Journal _journal;
@@ -35,7 +32,7 @@ internal sealed class Follower : IDisposable
         _heardTicks = events.Now.Ticks; // an attempt has its own limit; it must not look like silence before that
     }
 
-    /// <summary>When the master was last heard; monotonic.</summary>
+    /// <summary>When the master was last heard, or could not be because nothing was read; monotonic.</summary>
     public TimeSpan Heard => TimeSpan.FromTicks(Volatile.Read(ref _heardTicks));
 
     public void Start(FollowHello hello) =>
@@ -184,12 +181,28 @@ internal sealed class Follower : IDisposable
         }
     }
 
+    /// <summary>
+    /// Takes no more while too much waits for the disk; the stream's flow control then holds the master back. Meanwhile the silence is ours and not the master's, and it has its answers: a slow disk
+    /// makes neither of them give up the other. How long a disk may make no progress is the replica's affair (<see cref="ReplicaTimes.DiskStallLimit"/>).
+    /// </summary>
     private async ValueTask WaitForDiskAsync()
     {
-        if (_journal.End - _journal.Durable > UnsyncedBytesMax)
+        if (_journal.End - _journal.Durable <= _options.UnsyncedBytesMax)
         {
-            await _journal.WaitDurableAsync(_journal.End + (-UnsyncedBytesMax / 2), _stop.Token);
+            return;
         }
+
+        var synced = _journal.WaitDurableAsync(_journal.End + (-_options.UnsyncedBytesMax / 2), _stop.Token);
+        while (!synced.IsCompleted)
+        {
+            using var enough = new CancellationTokenSource();
+            await Task.WhenAny(synced, Task.Delay(_options.HeartbeatInterval, _runtime.Time, enough.Token));
+            await enough.CancelAsync();
+            Volatile.Write(ref _heardTicks, _events.Now.Ticks);
+            _acknowledge.Set();
+        }
+
+        await synced;
     }
 
     private async Task AcknowledgeAsync(IFollowStream stream, Epoch epoch, bool copies)

@@ -31,6 +31,9 @@ internal sealed record BrokerConfiguration
     /// <summary>Largest batch that is sent to a slave, in bytes.</summary>
     public int BatchBytesMax { get; init; } = ReplicaOptions.DefaultBatchBytesMax;
 
+    /// <summary>Received bytes that may wait for a slave's disk before it takes no more.</summary>
+    public long UnsyncedBytesMax { get; init; } = ReplicaOptions.DefaultUnsyncedBytesMax;
+
     /// <summary>How many replicas the broker has, 1 to <see cref="ReplicaSet.MembersMax"/>.</summary>
     public required int Replicas { get; init; }
 
@@ -156,6 +159,6 @@ internal sealed record BrokerConfiguration
     private static NodeException Wrong(string pid, string what) => new(ExitCode.BadConfiguration, $"{pid}: {what}", "fabric profile-display");
 
     private static object Key(BrokerConfiguration configuration) => (
-        configuration.Broker, configuration.Group, configuration.Journal, configuration.BatchBytesMax, configuration.Replicas, configuration.Sync,
-        configuration.Weight, configuration.OpenWirePort, string.Join(' ', configuration.UnknownConnectors));
+        configuration.Broker, configuration.Group, configuration.Journal, configuration.BatchBytesMax, configuration.UnsyncedBytesMax, configuration.Replicas,
+        configuration.Sync, configuration.Weight, configuration.OpenWirePort, string.Join(' ', configuration.UnknownConnectors));
 }

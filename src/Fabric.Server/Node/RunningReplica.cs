@@ -103,6 +103,7 @@ internal sealed class RunningReplica : IAsyncDisposable
         Weight = configuration.Weight,
         Sync = configuration.Sync,
         BatchBytesMax = configuration.BatchBytesMax,
+        UnsyncedBytesMax = configuration.UnsyncedBytesMax,
     };
 
     public async ValueTask DisposeAsync()

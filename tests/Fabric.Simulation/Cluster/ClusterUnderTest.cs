@@ -54,12 +54,13 @@ internal sealed class ClusterUnderTest
         }
 
         var batchBytesMax = random.Next(3) switch { 0 => 700, 1 => 7000, _ => 256 * 1024 };
+        var unsyncedBytesMax = world.RandomFor("unsynced").Next(3) switch { 0 => 2_000, 1 => 20_000, _ => ReplicaOptions.DefaultUnsyncedBytesMax };
         _addBroker = number =>
         {
             var host = world.Add($"broker{number}", $"10.0.0.{number}");
             host.ClockRate = 1 + ((random.NextDouble() - 0.5) * (random.Next(4) == 0 ? 0.1 : 0.001));
             host.WallOffset = random.Next(3) == 0 ? TimeSpan.FromMinutes(random.Next(-90, 90)) : TimeSpan.Zero;
-            var broker = new SimulatedBroker(host, connectString, journal, batchBytesMax);
+            var broker = new SimulatedBroker(host, connectString, journal, batchBytesMax, unsyncedBytesMax);
             host.Disk.Syncing = path => OnSync(path, broker);
             Brokers.Add(broker);
         };

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace Fabric.Simulation.Cluster;
 
 /// <summary>A container with one broker, on a host: <c>fabricd</c> without its command line, management port and supervision.</summary>
-internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOptions journal, int batchBytesMax)
+internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOptions journal, int batchBytesMax, long unsyncedBytesMax)
 {
     private BrokerRunner? _runner;
     private FabricRegistry? _registry;
@@ -104,6 +104,7 @@ internal sealed class SimulatedBroker(Host host, string zooKeeper, JournalOption
             UnknownConnectors = [],
             Journal = journal,
             BatchBytesMax = batchBytesMax,
+            UnsyncedBytesMax = unsyncedBytesMax,
         };
         _runner = new BrokerRunner(services, configuration, isFirst: true, () => { });
     }
