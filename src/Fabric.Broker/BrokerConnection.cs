@@ -290,12 +290,12 @@ public sealed class BrokerConnection
         return _broker.TryTakeDelivery(this, out delivery);
     }
 
-    /// <summary>Copies a delivery's payload, from memory when the message is recent and from disk otherwise.</summary>
+    /// <summary>Copies a delivery's payload, if the message is recent: never waits for the disk.</summary>
     /// <param name="delivery">From <see cref="TryTakeDelivery"/>.</param>
     /// <param name="destination">Exactly <see cref="Delivery.PayloadBytes"/> long.</param>
-    /// <returns>False when the message has gone meanwhile, with its consumer: send nothing.</returns>
-    /// <exception cref="StoreException">The message cannot be read.</exception>
-    public bool ReadPayload(in Delivery delivery, Span<byte> destination)
+    /// <returns>False when it is not in memory: <see cref="ReadPayload"/> on a thread that may block.</returns>
+    /// <exception cref="StoreException">The journal failed.</exception>
+    public bool TryReadRecentPayload(in Delivery delivery, Span<byte> destination)
     {
         if (delivery.Memory is { } message)
         {
@@ -303,8 +303,16 @@ public sealed class BrokerConnection
             return true;
         }
 
-        return _broker.TryReadPayload(delivery, destination);
+        return _broker.Journal.TryReadRecent(new Position(delivery.Body), delivery.EnvelopeBytes, destination);
     }
+
+    /// <summary>Copies a delivery's payload, from memory when the message is recent and from disk otherwise: may block.</summary>
+    /// <param name="delivery">From <see cref="TryTakeDelivery"/>.</param>
+    /// <param name="destination">Exactly <see cref="Delivery.PayloadBytes"/> long.</param>
+    /// <returns>False when the message has gone meanwhile, with its consumer: send nothing.</returns>
+    /// <exception cref="StoreException">The message cannot be read.</exception>
+    public bool ReadPayload(in Delivery delivery, Span<byte> destination) =>
+        TryReadRecentPayload(delivery, destination) || _broker.TryReadPayload(delivery, destination);
 
     /// <summary>
     /// Ends the connection: transactions are rolled back, consumers and producers removed, temporary destinations deleted. Does

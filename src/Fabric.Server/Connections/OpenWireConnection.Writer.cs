@@ -10,12 +10,14 @@ namespace Fabric.Server.Connections;
 
 /// <summary>
 /// What goes out; runs on the writer. Responses first, then messages, pulled from the broker while there are any and read
-/// from the journal straight into the socket's buffer. One flush takes along whatever has gathered.
+/// from the journal straight into the socket's buffer: from its memory, or on a thread of its own from its disk. One flush takes along whatever has gathered.
 /// </summary>
 internal sealed partial class OpenWireConnection
 {
     /// <summary>Enough for one system call to be cheap, and little enough for responses not to wait behind messages.</summary>
     private const int FlushBytes = 64 * 1024;
+
+    private Delivery? _cold; // taken from the broker and to be read from the disk; owned by the writer
 
     private async Task WriteAsync()
     {
@@ -27,7 +29,7 @@ internal sealed partial class OpenWireConnection
             while (!_cut && !_ended.IsCancellationRequested)
             {
                 await _wake.WaitAsync();
-                while (Fill(output))
+                while (Fill(output) || await FillFromDiskAsync(output))
                 {
                     var flushed = await output.FlushAsync(_ended.Token);
                     Volatile.Write(ref _lastWritten, _services.Now.Ticks);
@@ -54,6 +56,7 @@ internal sealed partial class OpenWireConnection
         }
     }
 
+    /// <summary>Takes what is in memory; what comes after a message that is not has to wait for it.</summary>
     /// <returns>Whether there is something to flush.</returns>
     private bool Fill(PipeWriter output)
     {
@@ -65,19 +68,49 @@ internal sealed partial class OpenWireConnection
         // Until a connection is there, nothing waits for a position.
         var connection = _connection;
         var count = outbound.MoveTo(output, connection?.Confirmed ?? Position.Zero);
-        if (connection is not null)
+        if (connection is not null && _cold is null)
         {
-            var now = _services.UnixMilliseconds;
-            while (count < FlushBytes && connection.TryTakeDelivery(out var delivery))
-            {
-                count += Write(output, connection, delivery, now);
-            }
+            count += WriteDeliveries(output, connection, FlushBytes - count, fromDisk: false);
         }
 
         return count > 0;
     }
 
-    private int Write(PipeWriter output, BrokerConnection connection, in Delivery delivery, long now)
+    /// <summary>
+    /// Reads the message that has left memory, and those behind it, on a thread of its own: this loop goes on wherever the socket or the broker wakes it, and nobody else may wait there for our disk.
+    /// </summary>
+    /// <returns>Whether there is something to flush.</returns>
+    private async ValueTask<bool> FillFromDiskAsync(PipeWriter output)
+    {
+        if (_cold is not { } cold || _connection is not { } connection)
+        {
+            return false;
+        }
+
+        var count = 0;
+        await _services.Runtime.Scheduler.StartThread($"OpenWire reader of the journal {_network.RemoteEndPoint}", () =>
+        {
+            _cold = null;
+            count = Write(output, connection, cold, _services.UnixMilliseconds, fromDisk: true);
+            count += WriteDeliveries(output, connection, FlushBytes - count, fromDisk: true);
+            return Task.CompletedTask;
+        });
+        return count > 0;
+    }
+
+    private int WriteDeliveries(PipeWriter output, BrokerConnection connection, int bytesMax, bool fromDisk)
+    {
+        var now = _services.UnixMilliseconds;
+        var count = 0;
+        while (count < bytesMax && _cold is null && connection.TryTakeDelivery(out var delivery))
+        {
+            count += Write(output, connection, delivery, now, fromDisk);
+        }
+
+        return count;
+    }
+
+    private int Write(PipeWriter output, BrokerConnection connection, in Delivery delivery, long now, bool fromDisk)
     {
         var consumer = (WireConsumer)delivery.Consumer.Tag!;
         if (!delivery.HasMessage)
@@ -87,14 +120,14 @@ internal sealed partial class OpenWireConnection
 
         if (_wireFormat!.Version < MessageView.VersionMin)
         {
-            return WriteOld(output, connection, delivery, consumer, now);
+            return WriteOld(output, connection, delivery, consumer, now, fromDisk);
         }
 
         var header = consumer.HeaderFor(delivery.Destination);
         var length = DispatchWriter.GetFrameBytes(header, delivery.PayloadBytes);
         var frame = output.GetSpan(length)[..length];
         var message = DispatchWriter.Frame(frame, header, delivery.PayloadBytes);
-        if (!connection.ReadPayload(delivery, message))
+        if (!TryRead(connection, delivery, message, fromDisk))
         {
             return 0;
         }
@@ -105,6 +138,23 @@ internal sealed partial class OpenWireConnection
         return length;
     }
 
+    /// <returns>False when there is nothing to send: the message has gone, or is to be read from the disk first, which is noted.</returns>
+    private bool TryRead(BrokerConnection connection, in Delivery delivery, Span<byte> destination, bool fromDisk)
+    {
+        if (fromDisk)
+        {
+            return connection.ReadPayload(delivery, destination);
+        }
+
+        if (connection.TryReadRecentPayload(delivery, destination))
+        {
+            return true;
+        }
+
+        _cold = delivery;
+        return false;
+    }
+
     private int WriteEmpty(PipeWriter output, WireConsumer consumer)
     {
         var frame = OpenWireCodec.Encode(new MessageDispatch { ConsumerId = consumer.Id }, _wireFormat!.Version);
@@ -113,10 +163,10 @@ internal sealed partial class OpenWireConnection
     }
 
     /// <summary>For clients before version 10 the message is decoded and written in their layout.</summary>
-    private int WriteOld(PipeWriter output, BrokerConnection connection, in Delivery delivery, WireConsumer consumer, long now)
+    private int WriteOld(PipeWriter output, BrokerConnection connection, in Delivery delivery, WireConsumer consumer, long now, bool fromDisk)
     {
         var payload = new byte[delivery.PayloadBytes];
-        if (!connection.ReadPayload(delivery, payload))
+        if (!TryRead(connection, delivery, payload, fromDisk))
         {
             return 0;
         }

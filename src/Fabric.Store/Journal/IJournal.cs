@@ -48,6 +48,14 @@ public interface IJournal
     /// <exception cref="StoreException">The record cannot be read.</exception>
     void ReadBody(Position record, int bodyOffset, Span<byte> destination);
 
+    /// <summary>The same from memory alone, so that it never waits for the disk.</summary>
+    /// <param name="record">Where the record stands.</param>
+    /// <param name="bodyOffset">First byte wanted, counted from the start of the body.</param>
+    /// <param name="destination">Filled completely, or in an undefined state.</param>
+    /// <returns>False when it is not recent enough.</returns>
+    /// <exception cref="StoreException">The journal failed.</exception>
+    bool TryReadRecent(Position record, int bodyOffset, Span<byte> destination);
+
     /// <summary>
     /// Ends when there is room for more: at once unless the bytes appended and not yet committed exceed the limit.
     /// Whoever appends on behalf of a connection awaits it first; that is the back-pressure of the disk and the slaves.

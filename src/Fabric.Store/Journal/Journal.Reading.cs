@@ -36,12 +36,17 @@ public sealed partial class Journal
     /// <inheritdoc/>
     public void ReadBody(Position record, int bodyOffset, Span<byte> destination)
     {
-        ThrowIfFailed();
-        var from = record + RecordFormat.HeaderBytes + bodyOffset;
-        if (!_tail.TryCopy(from, destination))
+        if (!TryReadRecent(record, bodyOffset, destination))
         {
             ReadBodyFromDisk(record, bodyOffset, destination);
         }
+    }
+
+    /// <inheritdoc/>
+    public bool TryReadRecent(Position record, int bodyOffset, Span<byte> destination)
+    {
+        ThrowIfFailed();
+        return _tail.TryCopy(record + RecordFormat.HeaderBytes + bodyOffset, destination);
     }
 
     /// <summary>

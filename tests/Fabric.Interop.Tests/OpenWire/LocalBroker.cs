@@ -1,6 +1,7 @@
 using Fabric.Broker;
 using Fabric.Broker.Security;
 using Fabric.Runtime;
+using Fabric.Runtime.Disk;
 using Fabric.Server.Connections;
 using Fabric.Store.Journal;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -33,11 +34,18 @@ internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
     /// <summary>Clients at present.</summary>
     public int ConnectionCount => _listener!.ConnectionCount;
 
-    public static async Task<LocalBroker> StartAsync(BrokerOptions? options = null)
+    /// <param name="options">Of the broker.</param>
+    /// <param name="disk">Where its journal lies; the machine's by default.</param>
+    /// <param name="tailBytes">What its journal keeps in memory.</param>
+    public static async Task<LocalBroker> StartAsync(BrokerOptions? options = null, IDisk? disk = null, long tailBytes = 16 * 1024 * 1024)
     {
         var local = new LocalBroker(options ?? new BrokerOptions());
         var journal = local._journal = await Journal.OpenAsync(
-            FabricRuntime.System, new JournalOptions { Directory = local._directory }, local._broker, local, CancellationToken.None);
+            FabricRuntime.System with { Disk = disk ?? FabricRuntime.System.Disk },
+            new JournalOptions { Directory = local._directory, TailBytes = tailBytes },
+            local._broker,
+            local,
+            CancellationToken.None);
         var first = journal.BecomeMaster(1, new byte[24]);
         await journal.WaitDurableAsync(first.End);
         local._advisories.Start(local._broker, []);

@@ -130,6 +130,12 @@ public sealed class SteadyFlowTests
         public void ReadBody(Position record, int bodyOffset, Span<byte> destination) =>
             _ring.AsSpan((int)(record.Value & (_ring.Length - 1)) + HeaderBytes + bodyOffset, destination.Length).CopyTo(destination);
 
+        public bool TryReadRecent(Position record, int bodyOffset, Span<byte> destination)
+        {
+            ReadBody(record, bodyOffset, destination);
+            return true;
+        }
+
         public ValueTask WaitForRoomAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
         public void Commit()

@@ -93,6 +93,8 @@ internal sealed class TestJournal(IStateMachine machine) : IJournal
         stored.Body.AsSpan(bodyOffset, destination.Length).CopyTo(destination);
     }
 
+    public bool TryReadRecent(Position record, int bodyOffset, Span<byte> destination) => false;
+
     public ValueTask WaitForRoomAsync(CancellationToken cancellationToken) =>
         _noRoom is { } blocked ? new ValueTask(blocked.Task.WaitAsync(cancellationToken)) : ValueTask.CompletedTask;
 
