@@ -25,6 +25,7 @@ internal sealed class Reconciler : IAsyncDisposable
     private List<TaskCompletionSource> _waiting = [];
     private CancellationTokenSource? _current;
     private Exception? _dead;
+    private string? _problem; // why the last pass failed, as people were told; owned by the loop
 
     /// <param name="registry">Whose session matters.</param>
     /// <param name="name">For people.</param>
@@ -164,6 +165,7 @@ internal sealed class Reconciler : IAsyncDisposable
             }
 
             await _pass(current.Token);
+            _problem = null;
             return null;
         }
         catch (OperationCanceledException exception) when (current.IsCancellationRequested)
@@ -179,8 +181,12 @@ internal sealed class Reconciler : IAsyncDisposable
         catch (Exception exception) when (exception is RegistryUnavailableException or ZooKeeperException
             or RegistryPasswordException or RegistryContentException)
         {
-            _registry.Logger.Log(
-                exception is RegistryUnavailableException ? LogLevel.Debug : LogLevel.Warning, "{Name}: {Reason}", _name, exception.Message);
+            if (exception is not RegistryUnavailableException && exception.Message != _problem)
+            {
+                _problem = exception.Message; // once, not at every attempt
+                _registry.Logger.LogWarning("{Name}: {Reason}", _name, exception.Message);
+            }
+
             _retry.Change(RetryPause, Timeout.InfiniteTimeSpan);
             return exception;
         }

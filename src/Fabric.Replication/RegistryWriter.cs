@@ -142,6 +142,11 @@ internal sealed class RegistryWriter
         {
             _logger.LogInformation("The registry is away ({Reason}): {What} is published when it is back", exception.Message, what);
         }
+        catch (Exception exception)
+        {
+            // The coordinator goes on trying; this loop has to be there for what comes next.
+            _logger.LogWarning("The registry does not take {What} yet: {Reason}", what, exception.Message);
+        }
     }
 
     private sealed record SlaveReport(Epoch Epoch, IReadOnlyList<SlaveState> Slaves, TimeSpan At);

@@ -132,6 +132,10 @@ public sealed partial class Replica
         await foreach (var chunk in _link.FetchAsync(address, request, cancellationToken))
         {
             _journal.AppendReplicated(chunk.Position, chunk.Records);
+            if (_journal.End - _journal.Durable > _options.UnsyncedBytesMax)
+            {
+                await _journal.WaitDurableAsync(_journal.End + (-_options.UnsyncedBytesMax / 2), cancellationToken);
+            }
         }
 
         await _journal.WaitDurableAsync(_journal.End, cancellationToken);

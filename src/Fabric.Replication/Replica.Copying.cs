@@ -84,7 +84,17 @@ public sealed partial class Replica
     private void Hold(Lead lead, ReplicaId slave, Position from)
     {
         lead.Hold(slave, from, Now + _options.Times.CopyGrace);
+        SetHold(lead);
+    }
+
+    /// <summary>Keeps what slaves are being sent, while it leads.</summary>
+    private void SetHold(Lead lead)
+    {
         _journal.SetHold(lead.HeldFrom(Now));
+        if (_lead != lead)
+        {
+            _journal.SetHold(null); // its end may have come first
+        }
     }
 
     private void StartCopying(MasterAddress master)

@@ -223,7 +223,7 @@ public sealed partial class Replica : IJournalObserver, IReplicaPeer, IFollowerE
             lead.Wake(here: false);
             var (slaves, everywhere) = lead.Progress();
             _journal.SetRetention(everywhere);
-            _journal.SetHold(lead.HeldFrom(Now));
+            SetHold(lead);
             _registryWriter.Report(lead.Epoch, slaves, _journal.End, Now);
         }
 

@@ -20,6 +20,7 @@ internal sealed class Lead : IDisposable
     private long _streamNumber;
     private ReplicaId? _handOverTo;
     private int _epochCommitted;
+    private bool _isOver; // nothing is counted any more: the positions may be those of another history by now
 
     public Lead(CommitTracker tracker, Position epochStart, Position epochEnd)
     {
@@ -67,7 +68,7 @@ internal sealed class Lead : IDisposable
     {
         lock (_gate)
         {
-            return _tracker.OnLocal(written, durable) ? _tracker.Committed : null;
+            return !_isOver && _tracker.OnLocal(written, durable) ? _tracker.Committed : null;
         }
     }
 
@@ -117,7 +118,7 @@ internal sealed class Lead : IDisposable
             }
 
             _tracker.OnSpace(slave, ack.IsSpaceLow);
-            return _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, now) ? _tracker.Committed : null;
+            return !_isOver && _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, now) ? _tracker.Committed : null;
         }
     }
 
@@ -260,6 +261,11 @@ internal sealed class Lead : IDisposable
 
     public void Dispose()
     {
+        lock (_gate)
+        {
+            _isOver = true;
+        }
+
         _ended.Cancel();
         _ended.Dispose();
     }

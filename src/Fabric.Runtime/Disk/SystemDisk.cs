@@ -62,13 +62,13 @@ public sealed class SystemDisk : IDisk
         var descriptor = Posix.Open(path, Posix.ReadOnly);
         if (descriptor < 0)
         {
-            throw new IOException($"cannot open the directory {path}: error {Marshal.GetLastPInvokeError()}");
+            throw Posix.Failure($"cannot open the directory {path}");
         }
 
         using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
-        if (Posix.FSync(descriptor) != 0)
+        if (!Posix.Completes(Posix.FSync, descriptor))
         {
-            throw new IOException($"cannot sync the directory {path}: error {Marshal.GetLastPInvokeError()}");
+            throw Posix.Failure($"cannot sync the directory {path}");
         }
     }
 
@@ -78,21 +78,31 @@ public sealed class SystemDisk : IDisk
     {
         Directory.CreateDirectory(directory);
         var path = Path.Combine(directory, "lock");
-        FileStream stream;
+        SafeFileHandle handle;
         try
         {
-            stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            handle = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException exception) when (exception is not DirectoryNotFoundException and not PathTooLongException)
+        catch (IOException exception) when (IsHeldByAnother(exception))
         {
             throw new DirectoryInUseException(directory, OwnerOf(path));
         }
 
-        stream.SetLength(0);
-        stream.Write(Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)));
-        stream.Flush();
-        return stream;
+        try
+        {
+            RandomAccess.SetLength(handle, 0);
+            RandomAccess.Write(handle, Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)), 0);
+        }
+        catch (IOException)
+        {
+            // Who holds it is for people; a full disk does not keep it from being held.
+        }
+
+        return handle;
     }
+
+    private static bool IsHeldByAnother(IOException exception) => exception.HResult is Posix.WouldBlock or Posix.WouldBlockOnMac
+        or unchecked((int)0x80070020) or unchecked((int)0x80070021); // a sharing violation, a locked region
 
     private static string? OwnerOf(string path)
     {
@@ -153,9 +163,9 @@ internal sealed class SystemFile(SafeFileHandle handle) : IDiskFile
         try
         {
             handle.DangerousAddRef(ref added);
-            if (Posix.FDataSync((int)handle.DangerousGetHandle()) != 0)
+            if (!Posix.Completes(Posix.FDataSync, (int)handle.DangerousGetHandle()))
             {
-                throw new IOException($"fdatasync failed: error {Marshal.GetLastPInvokeError()}");
+                throw Posix.Failure("fdatasync failed");
             }
         }
         finally
@@ -173,6 +183,30 @@ internal sealed class SystemFile(SafeFileHandle handle) : IDiskFile
 internal static partial class Posix
 {
     public const int ReadOnly = 0;
+    public const int WouldBlock = 11;
+    public const int WouldBlockOnMac = 35;
+    private const int Interrupted = 4;
+
+    /// <summary>Whether a call succeeds; one that a signal interrupts is made again.</summary>
+    public static bool Completes(Func<int, int> call, int descriptor)
+    {
+        while (call(descriptor) != 0)
+        {
+            if (Marshal.GetLastPInvokeError() != Interrupted)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>What the last call said. Its number is what tells a full disk, say, from a broken one.</summary>
+    public static IOException Failure(string what)
+    {
+        var error = Marshal.GetLastPInvokeError();
+        return new IOException($"{what}: {Marshal.GetPInvokeErrorMessage(error)} (error {error})", error);
+    }
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags);

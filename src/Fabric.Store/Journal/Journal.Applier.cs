@@ -143,13 +143,17 @@ public sealed partial class Journal
     private long RoomForCheckpoint =>
         _options.FreeBytesLow == 0 ? long.MaxValue : _runtime.Disk.FreeSpace(_options.Directory) - (_options.FreeBytesLow / 4);
 
-    /// <summary>What nobody but the state machine keeps from being cleaned.</summary>
+    /// <summary>
+    /// What nobody but the state machine keeps from being cleaned. While space is short, nobody else does: a replica that is away, or behind, gets a copy of the journal later, and a broker that takes
+    /// no messages serves nobody now.
+    /// </summary>
     private Position Releasable
     {
         get
         {
-            var retained = new Position(Math.Max(Volatile.Read(ref _retention), Volatile.Read(ref _end) - _options.RetainedBytesMax));
-            return _isSpaceLow ? retained : Position.Min(retained, new Position(Volatile.Read(ref _hold)));
+            var end = Volatile.Read(ref _end);
+            return new Position(_isSpaceLow ? end
+                : Math.Min(Math.Max(Volatile.Read(ref _retention), end - _options.RetainedBytesMax), Volatile.Read(ref _hold)));
         }
     }
 

@@ -73,6 +73,7 @@ public sealed partial class Journal
     /// <summary>Copies bytes from wherever they are, up to the limit.</summary>
     private int CopyBytes(Position from, Span<byte> destination, Position limit)
     {
+        var cuts = Cuts;
         var wanted = (int)Math.Clamp(limit - from, 0, destination.Length);
         var copied = 0;
         while (copied < wanted)
@@ -85,6 +86,11 @@ public sealed partial class Journal
                 if (_tail.TryCopy(at, rest))
                 {
                     return wanted;
+                }
+
+                if (Cuts != cuts)
+                {
+                    return copied; // it is not there any more
                 }
 
                 continue; // it was given up just now, so it is on disk

@@ -11,6 +11,9 @@ public sealed partial class Journal
     /// <summary>A batch no larger is copied once, to be written together with its mark.</summary>
     private const int SmallBatchBytes = 16 * 1024;
 
+    /// <summary>A large record is synced in slices: all of it at once may take longer than one call to a healthy disk should.</summary>
+    private const long SliceBytes = 8 * 1024 * 1024;
+
     /// <summary>How long after a batch its mark is renewed.</summary>
     private static readonly TimeSpan MarkDelay = TimeSpan.FromMilliseconds(20);
 
@@ -231,14 +234,33 @@ public sealed partial class Journal
 
     private void WriteInPieces(Position from, Position to, SyncMark mark)
     {
+        var synced = from;
         for (var at = from; at < to;)
         {
             var piece = _tail.Piece(at, to - at);
             _current.File!.Write(piece, _current.OffsetOf(at));
             at += piece.Length;
+            if (at - synced >= SliceBytes && at < to)
+            {
+                _current.File.Sync();
+                synced = at;
+                Progress();
+            }
         }
 
         SegmentFiles.WriteMark(_current, mark);
+    }
+
+    /// <summary>The disk has taken something, though not yet all that is waited for (<see cref="PendingSince"/>).</summary>
+    private void Progress()
+    {
+        lock (_gate)
+        {
+            if (_pendingSince != 0)
+            {
+                Volatile.Write(ref _pendingSince, _runtime.Time.GetTimestamp());
+            }
+        }
     }
 
     private void OnWritten(Position to)
@@ -264,19 +286,19 @@ public sealed partial class Journal
     private void Roll(Position first, long bytes)
     {
         var previous = _current;
-        _segments.Release(previous);
         if (previous.First == first)
         {
-            _segments.TryClose(_segments.RemoveAfter(first + -1)[0]);
-            _current = _files.Grow(previous, bytes);
+            _current = _files.Grow(previous, bytes, Progress);
+            _segments.Replace(previous, _current);
         }
         else
         {
-            _current = _files.Create(first, bytes);
+            _current = _files.Create(first, bytes, Progress);
+            _segments.Add(_current);
         }
 
-        _segments.Add(_current);
         _segments.Pin(_current);
+        _segments.Release(previous);
         _directoryChanged = true;
         _keeperWake.Set();
     }

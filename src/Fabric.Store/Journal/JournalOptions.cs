@@ -47,10 +47,11 @@ public sealed record JournalOptions
 
     /// <summary>
     /// Free bytes of the disk below which <see cref="IJournal.WaitForRoomAsync"/> waits, so that producers are held back while consumers go on and free segments; the rest is the reserve that
-    /// acknowledgements are written to. Producers go on when there is a quarter more. 0 to 1 TiB, 0 for no such limit; default 128 MiB, four segments of the default size.
+    /// acknowledgements are written to. Producers go on when there is a quarter more. 0 to 1 TiB, 0 for no such limit; default 128 MiB. Never less than four segments, unless there is no limit:
+    /// acknowledgements need one to be written to.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is outside the range.</exception>
-    public long FreeBytesLow { get; init => field = Within(value, 0, 1024 * GiB); } = 128 * MiB;
+    public long FreeBytesLow { get => field == 0 ? 0 : Math.Max(field, 4 * SegmentBytes); init => field = Within(value, 0, 1024 * GiB); } = 128 * MiB;
 
     /// <summary>Whether there is known to have been a journal here, so that a directory without a segment is a damaged one and not a new one. Default false.</summary>
     public bool MustExist { get; init; }

@@ -33,6 +33,9 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     private const int ChecksumBytes = 4;
     private const int BufferBytes = 256 * 1024;
 
+    /// <summary>A longer one could not be read again: it is read in one piece.</summary>
+    private static readonly long BytesMax = Array.MaxLength;
+
     private readonly IDisk _disk;
     private readonly string _directory;
     private readonly IDiskFile _file;
@@ -43,7 +46,7 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
 
     private CheckpointFile(IDisk disk, string directory, CheckpointHead head, long bytesMax)
     {
-        (_disk, _directory, Head, _bytesMax) = (disk, directory, head, bytesMax);
+        (_disk, _directory, Head, _bytesMax) = (disk, directory, head, Math.Min(bytesMax, BytesMax - ChecksumBytes));
         _file = disk.Open(System.IO.Path.Combine(directory, StoreFileNames.CheckpointBeside), DiskFileMode.OpenOrCreate);
     }
 
@@ -107,19 +110,20 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     }
 
     /// <summary>Reads the newest sound checkpoint; null when there is none.</summary>
-    /// <returns>It, its state, and whether a newer one was damaged.</returns>
+    /// <returns>It, its state, and the newer ones, which are damaged.</returns>
     /// <exception cref="StoreException">It is one of a newer format.</exception>
-    public static (CheckpointHead Head, ReadOnlyMemory<byte> State, bool NewerDamaged)? ReadNewest(IDisk disk, string directory)
+    public static (CheckpointHead Head, ReadOnlyMemory<byte> State, IReadOnlyList<string> Damaged)? ReadNewest(IDisk disk, string directory)
     {
-        var damaged = false;
+        var damaged = new List<string>();
         foreach (var name in disk.ListFiles(directory).Where(StoreFileNames.IsCheckpoint).Reverse())
         {
-            if (TryRead(disk, System.IO.Path.Combine(directory, name)) is var (head, state))
+            var path = System.IO.Path.Combine(directory, name);
+            if (TryRead(disk, path) is var (head, state))
             {
                 return (head, state, damaged);
             }
 
-            damaged = true;
+            damaged.Add(path);
         }
 
         return null;
@@ -201,6 +205,32 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
     public static CheckpointHead? TryReadHead(IDiskFile file, string path)
     {
+        try
+        {
+            return ReadHead(file, path);
+        }
+        catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Reads one; null when it is damaged.</summary>
+    /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
+    public static (CheckpointHead Head, ReadOnlyMemory<byte> State)? TryRead(IDisk disk, string path)
+    {
+        try
+        {
+            return Read(disk, path);
+        }
+        catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
+        {
+            return null;
+        }
+    }
+
+    private static CheckpointHead? ReadHead(IDiskFile file, string path)
+    {
         var length = file.Length - ChecksumBytes;
         var buffer = new byte[BufferBytes];
         var head = new byte[HeadBytes];
@@ -221,9 +251,7 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
         return IsSound(head, BinaryPrimitives.ReadUInt32LittleEndian(checksum) == ~state, path) ? HeadOf(head, []) : null;
     }
 
-    /// <summary>Reads one; null when it is damaged.</summary>
-    /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
-    public static (CheckpointHead Head, ReadOnlyMemory<byte> State)? TryRead(IDisk disk, string path)
+    private static (CheckpointHead Head, ReadOnlyMemory<byte> State)? Read(IDisk disk, string path)
     {
         byte[] bytes;
         using (var file = disk.Open(path, DiskFileMode.Read))

@@ -48,7 +48,7 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
         disk.Delete(Path.Combine(_directory, StoreFileNames.CheckpointBeside));
 
         var cut = FindSegments();
-        var needed = found is { NewerDamaged: false } ? checkpoint!.Cleaned : start;
+        var needed = found is { Damaged: [] } ? checkpoint!.Cleaned : start;
         RequireSegments(needed, start, cut?.Position);
         RemoveCleaned(checkpoint?.Cleaned ?? Position.Zero);
         if (segments.All is [])
@@ -57,7 +57,7 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
         }
 
         var end = cut is var (segment, position) ? FinishCut(segment, position, start) : ScanAll(start);
-        RemoveHeadless(end, checkpoint?.Cleaned ?? Position.Zero, wasCut: cut is not null);
+        RemoveHeadless(end, needed, wasCut: cut is not null);
         if (end < _committed)
         {
             throw new SegmentCorruptException(
@@ -65,6 +65,11 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
         }
 
         Settle(Position.Max(start, Position.Min(_lastRecord, end + -BatchLimits.BytesMax)), end);
+        foreach (var damaged in found?.Damaged ?? [])
+        {
+            disk.Delete(damaged); // it would stand for one of the two that are kept
+        }
+
         return new RecoveredJournal(checkpoint, found?.State ?? default, end, _committed, _systemRecords);
     }
 
@@ -295,12 +300,12 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
         for (var at = from; at < end;)
         {
             var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - at));
-            if (segment.File!.Read(piece, segment.OffsetOf(at)) != piece.Length)
+            if (segment.Read(piece, at) != piece.Length)
             {
                 throw new SegmentCorruptException(segment.Path, at, "the file is too short");
             }
 
-            segment.File.Write(piece, segment.OffsetOf(at));
+            segment.File!.Write(piece, segment.OffsetOf(at));
             at += piece.Length;
         }
     }

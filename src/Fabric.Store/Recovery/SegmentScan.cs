@@ -141,7 +141,7 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
         segments.Pin(segment);
         try
         {
-            segment.File!.Read(bytes, segment.OffsetOf(position));
+            segment.Read(bytes, position);
         }
         finally
         {
@@ -196,7 +196,7 @@ internal sealed class SegmentScan(SegmentSet segments, Segment segment)
             }
 
             _windowStart = at;
-            _windowBytes = segment.File!.Read(_window, segment.OffsetOf(at));
+            _windowBytes = segment.Read(_window, at);
             offset = 0;
         }
 

@@ -29,6 +29,21 @@ internal sealed class Segment(string path, Position first, long capacity)
     /// <summary>Where in the file a position lies.</summary>
     public long OffsetOf(Position position) => SegmentHeader.Bytes + (position - First);
 
+    /// <summary>Reads until the buffer is full or the file ends. The file is open.</summary>
+    /// <returns>Bytes read.</returns>
+    /// <exception cref="SegmentCorruptException">The disk cannot read them any more.</exception>
+    public int Read(Span<byte> buffer, Position position)
+    {
+        try
+        {
+            return File!.Read(buffer, OffsetOf(position));
+        }
+        catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
+        {
+            throw new SegmentCorruptException(Path, position, $"the disk cannot read it ({exception.Message})");
+        }
+    }
+
     /// <summary>Length of a segment's file.</summary>
     public static long FileBytes(long capacity) => SegmentHeader.Bytes + capacity + SyncMark.Bytes;
 }

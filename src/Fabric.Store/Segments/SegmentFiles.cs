@@ -73,12 +73,13 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     /// <summary>Puts a file to use as the segment that begins at the position. Its header is written, not synced.</summary>
     /// <param name="first">Position of its first record.</param>
     /// <param name="bytes">Length of the first batch; a long one gets a segment of its own size.</param>
-    public Segment Create(Position first, long bytes)
+    /// <param name="progress">Called now and then while a file is made on the spot.</param>
+    public Segment Create(Position first, long bytes, Action? progress = null)
     {
         var capacity = Math.Max(segmentBytes, bytes);
         var spare = capacity == segmentBytes ? TakeSpare() : null;
         var path = spare ?? NextSparePath();
-        var file = spare is null ? CreateNow(path, Segment.FileBytes(capacity)) : disk.Open(path, DiskFileMode.Open);
+        var file = spare is null ? CreateNow(path, Segment.FileBytes(capacity), progress) : disk.Open(path, DiskFileMode.Open);
         var segment = new Segment(path, first, capacity) { File = file };
         WriteHeader(segment, cut: null);
         Rename(segment);
@@ -88,15 +89,16 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     /// <summary>
     /// Makes room for a long batch in a segment that is empty and too small for it. It stays in its place meanwhile: a replica whose journal has no segment at all has lost it. Its header is written, not synced.
     /// </summary>
-    /// <param name="segment">Is in no set any more.</param>
+    /// <param name="segment">The newest.</param>
     /// <param name="bytes">Length of the batch.</param>
+    /// <param name="progress">Called now and then.</param>
     /// <returns>The segment that takes its place, under the same name.</returns>
-    public Segment Grow(Segment segment, long bytes)
+    public Segment Grow(Segment segment, long bytes, Action progress)
     {
         var file = disk.Open(segment.Path, DiskFileMode.Open);
         try
         {
-            FillWithZeros(file, Segment.FileBytes(segment.Capacity), Segment.FileBytes(bytes));
+            FillWithZeros(file, Segment.FileBytes(segment.Capacity), Segment.FileBytes(bytes), progress);
         }
         catch
         {
@@ -210,20 +212,20 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     }
 
     /// <summary>A file for immediate use: it must not be lost together with its name when its first records are synced.</summary>
-    private IDiskFile CreateNow(string path, long length)
+    private IDiskFile CreateNow(string path, long length, Action? progress)
     {
-        var file = CreateZeroed(path, length);
+        var file = CreateZeroed(path, length, progress);
         disk.SyncDirectory(directory);
         return file;
     }
 
-    private IDiskFile CreateZeroed(string path, long length)
+    private IDiskFile CreateZeroed(string path, long length, Action? progress = null)
     {
         var file = disk.Open(path, DiskFileMode.OpenOrCreate);
         try
         {
             file.SetLength(0);
-            FillWithZeros(file, 0, length);
+            FillWithZeros(file, 0, length, progress);
             return file;
         }
         catch
@@ -234,7 +236,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     }
 
     /// <summary>Syncs in slices, so that the journal's own syncs do not queue behind all of it.</summary>
-    private static void FillWithZeros(IDiskFile file, long from, long to)
+    private static void FillWithZeros(IDiskFile file, long from, long to, Action? progress)
     {
         for (var offset = from; offset < to; offset += ZeroBytes)
         {
@@ -242,6 +244,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
             if ((offset - from) % SyncEveryBytes == 0)
             {
                 file.Sync();
+                progress?.Invoke();
             }
         }
 

@@ -63,6 +63,18 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
         }
     }
 
+    /// <summary>Puts a segment in the place of the newest, which begins where it does.</summary>
+    public void Replace(Segment newest, Segment segment)
+    {
+        lock (_gate)
+        {
+            _segments[^1] = segment;
+            _open += segment.File is null ? 0 : 1;
+        }
+
+        TryClose(newest);
+    }
+
     /// <summary>Reads bytes of the journal, up to the end of the segment that holds the first of them.</summary>
     /// <param name="from">First byte.</param>
     /// <param name="destination">Where to; filled from its start.</param>
@@ -78,7 +90,7 @@ internal sealed class SegmentSet(IDisk disk, DiskFileMode mode = DiskFileMode.Op
         try
         {
             var count = (int)Math.Min(destination.Length, end - from);
-            var read = segment.File!.Read(destination[..count], segment.OffsetOf(from));
+            var read = segment.Read(destination[..count], from);
             return read == count
                 ? count
                 : throw new SegmentCorruptException(segment.Path, from + read, "the file is too short");

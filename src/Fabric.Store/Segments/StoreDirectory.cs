@@ -38,13 +38,9 @@ internal static class StoreDirectory
         foreach (var name in disk.ListFiles(directory).Where(name => StoreFileNames.IsSegment(name) || StoreFileNames.IsSpare(name)))
         {
             var path = Path.Combine(directory, name);
-            int count;
-            using (var file = disk.Open(path, DiskFileMode.Read))
-            {
-                count = file.Read(page, 0);
-            }
-
-            found.Add(Classify(path, name, page.AsSpan(0, count)));
+            found.Add(TryReadPage(disk, path, page) is { } count
+                ? Classify(path, name, page.AsSpan(0, count))
+                : new StoreFile(path, StoreFileKind.Damaged, default, StoreFileNames.PositionOf(name) ?? Position.Zero));
         }
 
         return
@@ -63,6 +59,20 @@ internal static class StoreDirectory
         {
             throw new StoreException(
                 $"{directory} holds files of another program ({string.Join(", ", names.Take(3))}) and no journal of Fabric: name an empty directory, or move them away");
+        }
+    }
+
+    /// <returns>Null when the disk cannot read it any more.</returns>
+    private static int? TryReadPage(IDisk disk, string path, byte[] page)
+    {
+        using var file = disk.Open(path, DiskFileMode.Read);
+        try
+        {
+            return file.Read(page, 0);
+        }
+        catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
+        {
+            return null;
         }
     }
 

@@ -127,9 +127,11 @@ internal sealed class SimulatedDisk(Process process, DiskState state) : IDisk
             Reach(process, state, isSync: true);
             if (state.TakeSyncFailure())
             {
-                process.World.Trace.Line(process.World.Now, process.Name, $"a sync of {path} fails");
-                content.FailSync(process.World.RandomFor($"failed sync {process.World.Now.Ticks}"));
-                throw new IOException($"fdatasync of {path} failed: error 5");
+                var random = process.World.RandomFor($"failed sync {process.World.Now.Ticks}");
+                var error = random.Next(2) == 0 ? 5 : 28; // some file systems find out only now that there is no space
+                process.World.Trace.Line(process.World.Now, process.Name, $"a sync of {path} fails with error {error}");
+                content.FailSync(random);
+                throw new IOException($"fdatasync of {path} failed: error {error}", error);
             }
 
             content.Sync();

@@ -120,10 +120,7 @@ internal sealed class HangingDiskTests
         var disk = new CrashDisk();
         await using var opened = await Opened.OpenAsync("/journal", disk, with: options => options with { TailBytes = 1024 * 1024 });
         opened.BecomeMaster();
-        for (var number = 0; number < 6000; number += 100)
-        {
-            await opened.AppendAppliedAsync(number, 100, 500); // in steps, so that memory gives up what is on disk
-        }
+        await opened.AppendPastMemoryAsync(6000, 500);
 
         var old = opened.Numbers.Positions[0];
         using var hang = new Hang(disk, "Read", "", once: true);

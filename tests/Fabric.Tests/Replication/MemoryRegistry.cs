@@ -23,6 +23,9 @@ internal sealed class MemoryRegistry(int expected)
     /// <summary>Is called for each claim, and may throw.</summary>
     public Action OnClaim { get; set; } = static () => { };
 
+    /// <summary>Is called for each state that is published, and for each report of slaves; may throw.</summary>
+    public Action<string> OnWrite { get; set; } = static _ => { };
+
     /// <summary>Claims that were refused.</summary>
     public int RefusedClaims { get; private set; }
 
@@ -178,6 +181,7 @@ internal sealed class MemoryRegistry(int expected)
             }
 
             registry.Announce();
+            registry.OnWrite(container);
             return Task.CompletedTask;
         }
 
@@ -231,6 +235,7 @@ internal sealed class MemoryRegistry(int expected)
         public Task ReportSlavesAsync(Epoch epoch, IReadOnlyList<SlaveState> slaves, CancellationToken cancellationToken)
         {
             Slaves = slaves;
+            registry.OnWrite(container);
             return Task.CompletedTask;
         }
 

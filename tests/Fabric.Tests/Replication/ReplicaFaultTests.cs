@@ -169,6 +169,33 @@ internal sealed class ReplicaFaultTests
     }
 
     [Test]
+    public async Task A_registry_that_refuses_for_any_reason_is_told_the_next_thing_too()
+    {
+        await using var group = await ReplicaGroup.StartAsync();
+        var master = await group.SettledMasterAsync();
+        var refused = 0;
+        group.Registry.OnWrite = _ =>
+        {
+            Interlocked.Increment(ref refused);
+            throw new InvalidOperationException("what stands there cannot be read");
+        };
+        await group.CrashAsync(master);
+        var next = await group.MasterAsync();
+        Assert.That(refused, Is.GreaterThan(1));
+        group.Registry.OnWrite = static _ => { };
+        await group.StartAsync(master.Container);
+        await group.EventuallyAsync(() => next.Coordinator.Slaves.Count(slave => slave.InSync) == 2, "it hears who is in sync");
+        var slave = group.Others(next).First();
+        lock (group.Nodes)
+        {
+            group.Nodes.Remove(slave);
+        }
+
+        await slave.DisposeAsync();
+        await group.StartAsync(slave.Container); // it has given its directory back
+    }
+
+    [Test]
     public async Task A_broken_connection_changes_no_role()
     {
         await using var group = await ReplicaGroup.StartAsync();

@@ -58,7 +58,7 @@ internal sealed class CheckpointTests
     }
 
     [Test]
-    public async Task Damage_to_the_newest_checkpoint_costs_replay_only()
+    public async Task Damage_to_the_newest_checkpoint_costs_replay_only([Values] bool isUnreadable)
     {
         var disk = new CrashDisk();
         await using (var opened = await OpenAsync(disk, new Numbers { Oldest = null }))
@@ -74,10 +74,20 @@ internal sealed class CheckpointTests
 
         Assert.That(Checkpoints(disk), Has.Length.EqualTo(2));
         var newest = Path.Combine(Home, Checkpoints(disk)[^1]);
-        var bytes = disk.ReadAll(newest);
-        bytes[^20] ^= 1;
-        disk.WriteAll(newest, bytes);
+        if (isUnreadable)
+        {
+            disk.OnCall = (call, path) => DamageTests.FailRead(call, path, newest);
+        }
+        else
+        {
+            var bytes = disk.ReadAll(newest);
+            bytes[^20] ^= 1;
+            disk.WriteAll(newest, bytes);
+        }
+
         await using var again = await OpenAsync(disk, new Numbers());
+        disk.OnCall = null;
+        Assert.That(disk.FileExists(newest), Is.False, "it does not stand for one of the two that are kept");
         again.Journal.AdvanceCommitted(again.Journal.End);
         await Opened.UntilAsync(() => again.Numbers.Applied.Count == 5000, "all is applied");
         Assert.That(again.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 5000)));

@@ -110,7 +110,7 @@ internal sealed class CrashTests
         var disk = new CrashDisk();
         await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { TailBytes = 1024 * 1024 });
         opened.BecomeMaster();
-        await opened.AppendAppliedAsync(0, 3000, 1000); // leaves memory
+        await opened.AppendPastMemoryAsync(3000, 1000);
         var segment = disk.ReadAll(FirstSegment);
         segment[HeaderBytes + 40 + 16 + 500] ^= 1;
         using (var file = disk.Open(FirstSegment, Fabric.Runtime.Disk.DiskFileMode.Open))
@@ -129,7 +129,7 @@ internal sealed class CrashTests
         var disk = new CrashDisk();
         await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { TailBytes = 1024 * 1024 });
         opened.BecomeMaster();
-        await opened.AppendAppliedAsync(0, 3000, 1000); // leaves memory
+        await opened.AppendPastMemoryAsync(3000, 1000);
         disk.OnCall = (call, path) =>
         {
             if (call == "Read")

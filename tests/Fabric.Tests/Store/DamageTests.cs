@@ -24,6 +24,38 @@ internal sealed class DamageTests
         Assert.That(refused.Message, Is.EqualTo("the record at 17 is not what was written"), "the first reason stays");
     }
 
+    /// <summary>A disk that cannot read a file any more says so (EIO).</summary>
+    public static void FailRead(string call, string path, string unreadable)
+    {
+        if (call == "Read" && path == unreadable)
+        {
+            throw new IOException("Input/output error", 5);
+        }
+    }
+
+    [Test]
+    public async Task What_the_disk_cannot_read_at_a_start_is_damage()
+    {
+        var disk = await WithJournalAsync();
+        var segment = Path.Combine(Home, disk.ListFiles(Home).First(name => name.StartsWith("journal-", StringComparison.Ordinal)));
+        disk.OnCall = (call, path) => FailRead(call, path, segment);
+        var refused = Assert.ThrowsAsync<SegmentCorruptException>(() => Opened.OpenAsync(Home, disk));
+        Assert.That(refused.Message, Does.Contain(segment));
+    }
+
+    [Test]
+    public async Task What_the_disk_cannot_read_later_is_damage()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { TailBytes = 1024 * 1024 });
+        opened.BecomeMaster();
+        await opened.AppendPastMemoryAsync(3000, 1000);
+
+        disk.OnCall = static (call, path) => FailRead(call, path, path);
+        Assert.That(() => opened.Journal.ReadBody(opened.Numbers.Positions[0], 0, new byte[1000]), Throws.InstanceOf<StoreException>());
+        Assert.That(await opened.Failed, Is.InstanceOf<SegmentCorruptException>().With.Message.Contains("cannot read"));
+    }
+
     [Test]
     public async Task A_crash_at_any_step_of_writing_it_down_leaves_it_written_or_not([Values] bool powerLoss)
     {

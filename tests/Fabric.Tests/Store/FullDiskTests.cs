@@ -44,6 +44,37 @@ internal sealed class FullDiskTests
     }
 
     [Test]
+    public async Task What_is_kept_for_a_replica_that_is_away_goes_when_space_is_short()
+    {
+        var disk = new CrashDisk { Free = 10_000_000 };
+        await using var opened = await Opened.OpenAsync(
+            Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 64 * 1024 });
+        opened.Numbers.Oldest = null;
+        opened.BecomeMaster();
+        opened.Journal.SetHold(new Position(1000)); // another one is being sent it
+        for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
+        {
+            await opened.AppendAppliedAsync(number, 100, 300);
+        }
+
+        await Opened.UntilAsync(() => disk.ListFiles(Home).Count(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)) == 2, "there are checkpoints");
+        Assert.That(opened.Journal.First, Is.EqualTo(Position.Zero), "who is away needs it, and there is room");
+        disk.Free = 400_000;
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
+        await opened.AppendAppliedAsync(1_000_000, 300, 300); // acknowledgements
+        await Opened.UntilAsync(() => opened.Journal.First > new Position(300_000), "producers wait for it");
+    }
+
+    [Test]
+    public async Task The_reserve_is_never_less_than_four_segments()
+    {
+        var disk = new CrashDisk { Free = (4 * 1024 * 1024) + 1 };
+        await using var opened = await Opened.OpenAsync(Home, disk, with: options => options with { SegmentBytes = 1024 * 1024, FreeBytesLow = 100 });
+        disk.Free -= 2;
+        await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "a segment for acknowledgements has to fit");
+    }
+
+    [Test]
     public async Task A_checkpoint_leaves_a_quarter_of_the_reserve_for_acknowledgements_and_nothing_behind_when_it_does_not_fit()
     {
         var disk = new CrashDisk { Free = 250_050 };

@@ -205,6 +205,24 @@ internal sealed class JournalTests
     }
 
     [Test]
+    public async Task A_first_segment_that_takes_long_to_grow_is_there_meanwhile()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await Opened.OpenAsync("/journal", disk);
+        var slow = 1;
+        disk.OnWrite = path =>
+        {
+            if (path.EndsWith(".seg", StringComparison.Ordinal) && Interlocked.Exchange(ref slow, 0) == 1)
+            {
+                Thread.Sleep(2500); // the keeper looks every second
+            }
+        };
+        opened.Journal.BecomeMaster(Opened.EpochKind, new byte[300_000]);
+        await opened.AppendAppliedAsync(0, 3);
+        Assert.That((slow, opened.Journal.Failure), Is.EqualTo((0, (StoreException?)null)));
+    }
+
+    [Test]
     public async Task A_directory_is_opened_once()
     {
         await using var opened = await Opened.OpenAsync(_directory);

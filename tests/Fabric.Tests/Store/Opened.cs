@@ -63,6 +63,15 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
         await UntilAsync(() => Journal.Applied == Journal.End, "everything is applied");
     }
 
+    /// <summary>Appends numbers from 0 in steps of a hundred, each applied before the next: memory gives up what is on disk when it takes more.</summary>
+    public async Task AppendPastMemoryAsync(int count, int bodyBytes)
+    {
+        for (var number = 0; number < count; number += 100)
+        {
+            await AppendAppliedAsync(number, 100, bodyBytes);
+        }
+    }
+
     public static byte[] Body(int number, int bodyBytes)
     {
         var body = new byte[bodyBytes];
