@@ -10,6 +10,7 @@ public sealed partial class ReplicaCore
     private TimeSpan? _majoritySince;
     private TimeSpan _nextClaim;
     private bool _handOverClaim;
+    private Epoch _won; // the last claim that was ours
 
     /// <summary>The versioned write of the epoch ended.</summary>
     /// <param name="epoch">The epoch that was to be claimed.</param>
@@ -22,6 +23,7 @@ public sealed partial class ReplicaCore
             return;
         }
 
+        _won = won ? epoch : _won;
         if (!won || epoch <= _promised)
         {
             See(epoch);
@@ -54,7 +56,9 @@ public sealed partial class ReplicaCore
         }
         else if (reply.Promised > epoch || reply.MasterAlive)
         {
-            Elect(now, reply.MasterAlive ? "a member hears its master" : $"epoch {reply.Promised} was promised to another");
+            // Who hears its master has published that it does not before it stopped, or before it began: the next round needs its word anew, which is wait enough.
+            var isOvertaken = reply.Promised > epoch;
+            Elect(now, isOvertaken ? $"epoch {reply.Promised} was promised to another" : "a member hears its master", waits: isOvertaken);
         }
     }
 
@@ -126,9 +130,12 @@ public sealed partial class ReplicaCore
     public CandidateState Candidacy(Epoch round) => State(ReplicaRole.Electing, round);
 
     /// <summary>Goes back to having no master, for the reason given.</summary>
-    private void Elect(TimeSpan now, string reason)
+    /// <param name="now">Monotonic time.</param>
+    /// <param name="reason">For people.</param>
+    /// <param name="waits">Whether a claim that failed is to let others go first.</param>
+    private void Elect(TimeSpan now, string reason, bool waits = true)
     {
-        if (Role is ReplicaRole.Claiming or ReplicaRole.Candidate)
+        if (waits && Role is ReplicaRole.Claiming or ReplicaRole.Candidate)
         {
             WaitWithClaim(now); // a failed claim must not chase the next one
         }

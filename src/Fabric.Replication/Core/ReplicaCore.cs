@@ -69,7 +69,8 @@ public sealed partial class ReplicaCore
     /// <summary>The registry's picture changed, or the connection to it.</summary>
     public void OnRegistry(RegistryView view, TimeSpan now)
     {
-        if (_view.Connected && view.Epoch > _view.Epoch)
+        var isOurs = view.Epoch == _won || (Role == ReplicaRole.Claiming && view.Epoch == Epoch);
+        if (_view.Connected && view.Epoch > _view.Epoch && !isOurs)
         {
             WaitWithClaim(now); // somebody claimed it: let that one try
         }
