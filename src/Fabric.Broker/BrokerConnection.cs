@@ -161,6 +161,11 @@ public sealed class BrokerConnection
     }
 
     /// <summary>
+    /// Whether messages have to wait because memory or the disk is short of room, which only consumers make; and not just until what was taken is committed. A moment old.
+    /// </summary>
+    public bool IsShortOfRoom => _broker.MemoryIsFull || _broker.Journal.Space.IsLow;
+
+    /// <summary>
     /// Ends when the broker takes another message: the journal has room and the memory limit is kept. Await it before each
     /// publication; not to read on meanwhile is the back-pressure.
     /// </summary>

@@ -7,7 +7,6 @@ using Fabric.Protocols.OpenWire.Commands;
 using Fabric.Runtime.Network;
 using Fabric.Runtime.Scheduling;
 using Fabric.Store.Journal;
-using Fabric.Store;
 using Microsoft.Extensions.Logging;
 
 namespace Fabric.Server.Connections;
@@ -82,6 +81,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             await _ended.CancelAsync();
             _wake.Set();
             await writing;
+            _services.Unpark(_parkedBytes);
             _ended.Dispose();
         }
     }
@@ -145,7 +145,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
         {
             var reading = input.ReadAsync(_ended.Token);
             withoutWait = reading.IsCompleted ? withoutWait + 1 : 0;
-            var result = await reading;
+            var result = _parked.Count == 0 ? await reading : await ReadBesideParkedAsync(reading);
             if (withoutWait == ReadsWithoutWaitMax)
             {
                 withoutWait = 0;
@@ -160,13 +160,10 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             }
 
             input.AdvanceTo(_held ? buffer.End : buffer.Start, buffer.End);
-            if (_outbound?.IsReady(_connection?.Confirmed ?? Position.Zero) ?? false)
-            {
-                _wake.Set();
-            }
-
+            WakeForResponses();
             if (result.IsCompleted || _endReason is not null)
             {
+                await TakeAllParkedAsync();
                 return;
             }
         }
@@ -179,32 +176,38 @@ internal sealed partial class OpenWireConnection : IConnectionSink
         ? _services.Options.HandshakeFrameBytesMax
         : _wireFormat!.MaxFrameSize is > 0 and var negotiated ? negotiated : _services.Options.FrameBytesMax;
 
-    private async ValueTask TakeAsync(ReadOnlySequence<byte> frame)
+    private void WakeForResponses()
     {
-        if (_connection is { } connection && MessageView.IsMessage((DataType)frame.FirstSpan[0]))
+        if (_outbound?.IsReady(_connection?.Confirmed ?? Position.Zero) ?? false)
+        {
+            _wake.Set();
+        }
+    }
+
+    private ValueTask TakeAsync(in ReadOnlySequence<byte> frame)
+    {
+        if (_parked.Count > 0)
+        {
+            return TakeBehindParkedAsync(frame);
+        }
+
+        if (_connection is { } connection && IsMessage(frame))
         {
             var room = connection.WaitForRoomAsync(_ended.Token);
             if (!room.IsCompletedSuccessfully)
             {
-                _wake.Set(); // what was taken so far must not wait for the room
-                _waitsForRoom = true; // nobody listens, so silence says nothing; whether the client lives is seen by what is written
-                try
-                {
-                    await room;
-                }
-                catch (NotMasterException)
-                {
-                    Hold();
-                    return;
-                }
-                finally
-                {
-                    Volatile.Write(ref _lastRead, _services.Now.Ticks);
-                    _waitsForRoom = false;
-                }
+                return TakeWithoutRoomAsync(frame, connection, room);
             }
         }
 
+        TakeNow(frame);
+        return ValueTask.CompletedTask;
+    }
+
+    private static bool IsMessage(in ReadOnlySequence<byte> frame) => MessageView.IsMessage((DataType)frame.FirstSpan[0]);
+
+    private void TakeNow(in ReadOnlySequence<byte> frame)
+    {
         if (frame.IsSingleSegment)
         {
             Take(frame.FirstSpan);

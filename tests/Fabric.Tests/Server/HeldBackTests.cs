@@ -37,6 +37,107 @@ internal sealed class HeldBackTests
     }
 
     [Test]
+    public async Task They_can_make_room_by_consuming_through_the_same_connection()
+    {
+        await using var broker = await StartAsync();
+        await using var both = Connect(broker, inactivity: 30_000);
+        var waiting = await FillAsync(both);
+        await Task.Delay(200);
+        Assert.That(waiting.IsCompleted, Is.False);
+        using var stop = new CancellationTokenSource(Limit);
+        await using var consumer = both.CreateConsumer<string>(Queue);
+        var bodies = new List<string>();
+        while (bodies.LastOrDefault() != "last")
+        {
+            var message = await consumer.ReceiveAsync(stop.Token);
+            bodies.Add(message.Body);
+            await message.AcceptAsync(stop.Token);
+        }
+
+        await waiting.WaitAsync(Limit);
+        Assert.That(bodies, Has.Count.EqualTo(22).And.One.EqualTo("first"));
+    }
+
+    [Test]
+    public async Task What_is_set_aside_keeps_its_order_and_what_depends_on_it_waits()
+    {
+        await using var broker = await StartAsync();
+        await using var both = Connect(broker, inactivity: 30_000);
+        await using var consumer = both.CreateConsumer<string>(Queue);
+        var waiting = await FillAsync(both);
+        await using var transaction = await both.BeginTransactionAsync();
+        var sends = Enumerable.Range(0, 5).Select(number => transaction.SendAsync("queue://tx", $"{number}").AsTask()).ToArray();
+        await Task.Delay(200);
+        Assert.That(sends.Any(send => send.IsCompleted), Is.False, "a message before it waits");
+        using var stop = new CancellationTokenSource(Limit);
+        for (var i = 0; i < 22; i++)
+        {
+            await (await consumer.ReceiveAsync(stop.Token)).AcceptAsync(stop.Token);
+        }
+
+        await waiting.WaitAsync(Limit);
+        await Task.WhenAll(sends).WaitAsync(Limit);
+        await transaction.CommitAsync(stop.Token);
+        await using var committed = both.CreateConsumer<string>("queue://tx");
+        for (var i = 0; i < 5; i++)
+        {
+            Assert.That((await committed.ReceiveAsync(stop.Token)).Body, Is.EqualTo($"{i}"));
+        }
+    }
+
+    [Test]
+    public async Task Consumers_that_come_and_go_and_transactions_of_their_own_pass()
+    {
+        await using var broker = await StartAsync();
+        await using var both = Connect(broker, inactivity: 30_000);
+        var waiting = await FillAsync(both);
+        await Task.Delay(200);
+        Assert.That(waiting.IsCompleted, Is.False);
+        using var stop = new CancellationTokenSource(Limit);
+        for (var i = 0; i < 22; i++)
+        {
+            await using var consumer = both.CreateConsumer<string>(Queue); // takes all there is, and gives it back
+            var message = await consumer.ReceiveAsync(stop.Token);
+            if (i % 2 == 0)
+            {
+                await message.AcceptAsync(stop.Token);
+                continue;
+            }
+
+            await using var transaction = await both.BeginTransactionAsync(stop.Token);
+            await message.AcceptAsync(transaction, stop.Token);
+            await transaction.CommitAsync(stop.Token);
+        }
+
+        await waiting.WaitAsync(Limit);
+    }
+
+    [Test]
+    public async Task A_connection_that_sends_too_much_meanwhile_is_read_no_further_and_loses_nothing()
+    {
+        const int Messages = 2000; // of 4000 bytes: eight times what is set aside
+        await using var broker = await StartAsync();
+        await using var producer = Connect(broker, inactivity: 1000);
+        var sends = Task.WhenAll(Enumerable.Range(0, Messages).Select(number => producer.SendAsync(Queue, $"{number} {new string('x', 4000)}", InMemory).AsTask()));
+        await Task.Delay(TimeSpan.FromSeconds(3));
+        Assert.That(sends.IsCompleted, Is.False);
+        await using var consumer = Connect(broker, inactivity: 30_000);
+        using var stop = new CancellationTokenSource(Limit);
+        var number = 0;
+        await foreach (var message in consumer.ReceiveAllAsync<string>(Queue, cancellationToken: stop.Token))
+        {
+            Assert.That(message.Body, Does.StartWith($"{number} "));
+            await message.AcceptAsync(stop.Token);
+            if (++number == Messages)
+            {
+                break;
+            }
+        }
+
+        await sends.WaitAsync(Limit);
+    }
+
+    [Test]
     public async Task Those_that_are_gone_are_let_go_of_though_there_is_still_no_room()
     {
         await using var broker = await StartAsync();
