@@ -23,6 +23,7 @@ internal sealed class RegistryWriter
     private CandidateState? _next;
     private SlaveReport? _nextReport;
     private SlaveReport? _lastReport;
+    private string? _refused; // the last reason that people were told of; owned by the loop
     private (Epoch Epoch, ReplicaSet Set, Guid? Done)? _nextSet;
 
     public RegistryWriter(FabricRuntime runtime, ICoordinator coordinator, ILogger logger, CancellationToken stopping)
@@ -144,8 +145,12 @@ internal sealed class RegistryWriter
         }
         catch (Exception exception)
         {
-            // The coordinator goes on trying; this loop has to be there for what comes next.
-            _logger.LogWarning("The registry does not take {What} yet: {Reason}", what, exception.Message);
+            // This loop has to be there for what comes next, whatever it was.
+            if (exception.Message != _refused)
+            {
+                _refused = exception.Message; // once, and not with each report
+                _logger.LogWarning("The registry does not take {What}: {Reason}", what, exception.Message);
+            }
         }
     }
 

@@ -53,11 +53,13 @@ public sealed partial class Replica
 
     private CheckpointReader OpenCheckpoint()
     {
-        if (_journal.OpenCheckpoint() is { } checkpoint)
+        var checkpoint = _journal.OpenCheckpoint();
+        if (checkpoint is not null && checkpoint.Cleaned >= _journal.First)
         {
             return checkpoint;
         }
 
+        checkpoint?.Dispose(); // what has gone since, by a newer one that is damaged, is missing to who starts with this one
         _journal.WantCheckpoint();
         throw new StoreException("there is no sound checkpoint to copy yet; one is being written");
     }
@@ -90,7 +92,7 @@ public sealed partial class Replica
     /// <summary>Keeps what slaves are being sent, while it leads.</summary>
     private void SetHold(Lead lead)
     {
-        _journal.SetHold(lead.HeldFrom(Now));
+        _journal.SetHold(lead.HeldFrom(Now, streamsOnly: _journal.IsSpaceLow));
         if (_lead != lead)
         {
             _journal.SetHold(null); // its end may have come first

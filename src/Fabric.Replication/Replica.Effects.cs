@@ -368,7 +368,7 @@ public sealed partial class Replica
         else
         {
             _logger.LogCritical("The replica of {Broker} on {Container} is out: {Reason}", _options.Broker, _options.Container, _failure);
-            _completion.TrySetException(_journal.Failure is SegmentCorruptException ? new SegmentCorruptException(_failure)
+            _completion.TrySetException(_journal.Failure is SegmentCorruptException damage ? new SegmentCorruptException(_failure) { IsUnreadable = damage.IsUnreadable }
                 : _isStoreUnavailable ? new StoreUnavailableException(_failure) : new StoreException(_failure));
         }
     }

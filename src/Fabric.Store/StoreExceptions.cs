@@ -75,6 +75,9 @@ public sealed class SegmentCorruptException : StoreException
 
     /// <summary>The first position concerned, if that is known.</summary>
     public Position? Position { get; }
+
+    /// <summary>Whether the disk could not read what was there, which may pass: the way to it may be what is broken.</summary>
+    public bool IsUnreadable { get; init; }
 }
 
 /// <summary>A write was asked of a replica that is not master, or is not any more.</summary>

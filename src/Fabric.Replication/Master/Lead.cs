@@ -173,11 +173,18 @@ internal sealed class Lead : IDisposable
     }
 
     /// <summary>From where on slaves are being sent something; null when none is.</summary>
-    public Position? HeldFrom(TimeSpan now)
+    /// <param name="now">Monotonic time.</param>
+    /// <param name="streamsOnly">Copies do not count: one that does not get on would hold up everybody.</param>
+    public Position? HeldFrom(TimeSpan now, bool streamsOnly)
     {
         lock (_gate)
         {
             var held = _tracker.LeastAttached();
+            if (streamsOnly)
+            {
+                return held;
+            }
+
             foreach (var (from, until) in _holds.Values)
             {
                 held = until > now && !(from > held) ? from : held;

@@ -88,13 +88,15 @@ internal sealed partial class OpenWireConnection
         }
 
         var count = 0;
-        await _services.Runtime.Scheduler.StartThread($"OpenWire reader of the journal {_network.RemoteEndPoint}", () =>
-        {
-            _cold = null;
-            count = Write(output, connection, cold, _services.UnixMilliseconds, fromDisk: true);
-            count += WriteDeliveries(output, connection, FlushBytes - count, fromDisk: true);
-            return Task.CompletedTask;
-        });
+        await _services.ReadDiskAsync(
+            $"OpenWire reader of the journal {_network.RemoteEndPoint}",
+            () =>
+            {
+                _cold = null;
+                count = Write(output, connection, cold, _services.UnixMilliseconds, fromDisk: true);
+                count += WriteDeliveries(output, connection, FlushBytes - count, fromDisk: true);
+            },
+            _ended.Token);
         return count > 0;
     }
 

@@ -24,6 +24,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
     private volatile RepairingReplica? _repairing;
     private volatile string? _failure;
     private string? _damage; // owned by the loop: found in the journal, and perhaps not yet written down on its disk
+    private readonly RepeatedTrouble _unreadable; // owned by the loop
     private string? _unavailable; // owned by the loop: why the store was not to be had the last time
 
     /// <param name="services">What the brokers of a node share.</param>
@@ -34,6 +35,7 @@ internal sealed class BrokerRunner : IAsyncDisposable
     {
         (_services, Configuration, IsFirst, _changed) = (services, configuration, isFirst, changed);
         _logger = services.Loggers.CreateLogger($"broker {configuration.Broker}");
+        _unreadable = new RepeatedTrouble(services.Runtime.Time);
         foreach (var connector in configuration.UnknownConnectors)
         {
             _logger.LogWarning("The connector {Connector} is not known and is left out", connector);
@@ -179,6 +181,10 @@ internal sealed class BrokerRunner : IAsyncDisposable
             _damage = null;
             _logger.LogInformation("{Reason}", exception.Message);
             return new EndOfReplica(exception.Message, IsFinal: false, IsAtOnce: true);
+        }
+        catch (SegmentCorruptException exception) when (exception.IsUnreadable && !_unreadable.IsLasting(exception.Message))
+        {
+            return new EndOfReplica(_unavailable = exception.Message, IsFinal: false);
         }
         catch (SegmentCorruptException exception)
         {

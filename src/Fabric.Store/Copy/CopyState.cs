@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using Fabric.Runtime.Disk;
 using Fabric.Store.Journal;
+using Fabric.Store.Segments;
 
 namespace Fabric.Store.Copy;
 
@@ -28,6 +29,7 @@ internal sealed record CopyState(Guid StoreId, Position First, Position Checkpoi
     private static ReadOnlySpan<byte> Magic => "FABRICCS"u8;
 
     /// <summary>Reads the file; null when there is none, or a damaged one.</summary>
+    /// <exception cref="SegmentCorruptException">The disk cannot read it.</exception>
     /// <exception cref="NewerFormatException">It is one of a newer format.</exception>
     public static CopyState? TryRead(IDisk disk, string path)
     {
@@ -39,7 +41,7 @@ internal sealed record CopyState(Guid StoreId, Position First, Position Checkpoi
         using var file = disk.Open(path, DiskFileMode.Read);
         var bytes = new byte[file.Length];
         if (bytes.Length < FixedBytes
-            || file.Read(bytes, 0) != bytes.Length
+            || !IsRead(file, bytes, path)
             || !bytes.AsSpan().StartsWith(Magic)
             || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Checksum.Of(bytes.AsSpan(HeadBytes)))
         {
@@ -48,6 +50,18 @@ internal sealed record CopyState(Guid StoreId, Position First, Position Checkpoi
 
         var version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8));
         return version == Version ? Decode(bytes.AsSpan(HeadBytes)) : throw new NewerFormatException(path, version, Version);
+    }
+
+    private static bool IsRead(IDiskFile file, byte[] bytes, string path)
+    {
+        try
+        {
+            return file.Read(bytes, 0) == bytes.Length;
+        }
+        catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
+        {
+            throw new SegmentCorruptException($"{path}: the disk cannot read it ({exception.Message})") { IsUnreadable = true };
+        }
     }
 
     /// <summary>Writes the file; on disk, whole, when it returns.</summary>

@@ -31,6 +31,10 @@ internal sealed class InspectionPass(IDisk disk, string directory, JournalWalk w
         {
             return Fault(JournalFaultKind.NewerFormat, walk.Reached, exception.Path, exception.Message);
         }
+        catch (SegmentCorruptException exception)
+        {
+            return Fault(JournalFaultKind.CorruptRecord, exception.Position ?? walk.Reached, directory, exception.Message);
+        }
         catch (ContradictionException exception)
         {
             return Fault(JournalFaultKind.Contradiction, exception.Position, directory, exception.Message);

@@ -144,16 +144,16 @@ public sealed partial class Journal
         _options.FreeBytesLow == 0 ? long.MaxValue : _runtime.Disk.FreeSpace(_options.Directory) - (_options.FreeBytesLow / 4);
 
     /// <summary>
-    /// What nobody but the state machine keeps from being cleaned. While space is short, nobody else does: a replica that is away, or behind, gets a copy of the journal later, and a broker that takes
-    /// no messages serves nobody now.
+    /// What nobody but the state machine keeps from being cleaned. While space is short, nothing is kept for replicas that are away: they get a copy of the journal later, and a broker that takes no
+    /// messages serves nobody now. When half of the reserve is used up, nothing is kept for those that are behind either.
     /// </summary>
     private Position Releasable
     {
         get
         {
             var end = Volatile.Read(ref _end);
-            return new Position(_isSpaceLow ? end
-                : Math.Min(Math.Max(Volatile.Read(ref _retention), end - _options.RetainedBytesMax), Volatile.Read(ref _hold)));
+            var retained = _isSpaceLow ? end : Math.Max(Volatile.Read(ref _retention), end - _options.RetainedBytesMax);
+            return new Position(_isSpaceExhausted ? end : Math.Min(retained, Volatile.Read(ref _hold)));
         }
     }
 

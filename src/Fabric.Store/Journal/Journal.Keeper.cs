@@ -7,6 +7,7 @@ namespace Fabric.Store.Journal;
 public sealed partial class Journal
 {
     private CheckpointFile? _checkpoint; // written, not yet published; guarded by _gate
+    private IReadOnlyList<string> _damagedCheckpoints; // newer than the one that was read at the start; owned by the keeper
     private volatile bool _directoryChanged;
     private volatile bool _isSpaceLow;
     private volatile bool _isSpaceExhausted;
@@ -104,7 +105,7 @@ public sealed partial class Journal
         {
             // A slave may have been told that more is committed than it has synced itself.
             await WaitDurableAsync(checkpoint.Head.Position);
-            checkpoint.Publish();
+            _damagedCheckpoints = checkpoint.Publish(_damagedCheckpoints);
         }
         catch (IOException exception) when (StoreErrors.IsDiskFull(exception))
         {

@@ -83,6 +83,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
         _cleaned = recovered.Checkpoint?.Cleaned ?? Position.Zero;
         _released = _cleaned.Value;
         _systemRecords = [.. recovered.SystemRecords];
+        _damagedCheckpoints = recovered.DamagedCheckpoints;
         _tail = new TailMemory(recovered.End, options.TailBytes);
         _current = _segments.All[^1];
         _marked = recovered.End;

@@ -95,38 +95,50 @@ internal sealed class CheckpointFile : IBufferWriter<byte>, IDisposable
     }
 
     /// <summary>Makes it durable under its name. What lies before its position must be durable already.</summary>
-    public void Publish()
+    /// <param name="damaged">Names of checkpoints that are known to be damaged. They stand for none of those that are kept, and go when this one reaches as far.</param>
+    /// <returns>Those that are still there.</returns>
+    public IReadOnlyList<string> Publish(IReadOnlyList<string> damaged)
     {
+        var own = StoreFileNames.Checkpoint(Head.Position);
         _file.Sync();
-        _disk.Rename(
-            System.IO.Path.Combine(_directory, StoreFileNames.CheckpointBeside),
-            System.IO.Path.Combine(_directory, StoreFileNames.Checkpoint(Head.Position)));
+        _disk.Rename(System.IO.Path.Combine(_directory, StoreFileNames.CheckpointBeside), System.IO.Path.Combine(_directory, own));
         _disk.SyncDirectory(_directory);
+        var later = damaged.Where(name => string.CompareOrdinal(name, own) > 0).ToArray();
         var names = _disk.ListFiles(_directory).Where(StoreFileNames.IsCheckpoint).ToArray();
-        foreach (var name in names.Take(names.Length - Kept))
+        var kept = names.Except(damaged.Where(name => name != own)).TakeLast(Kept);
+        foreach (var name in names.Except(kept).Except(later))
         {
             _disk.Delete(System.IO.Path.Combine(_directory, name));
         }
+
+        return later;
     }
 
-    /// <summary>Reads the newest sound checkpoint; null when there is none.</summary>
-    /// <returns>It, its state, and the newer ones, which are damaged.</returns>
+    /// <summary>Reads the newest sound checkpoint.</summary>
+    /// <returns>It, or null when there is none; its state; the names of the newer ones, which are damaged; and whether the disk could not read one of those.</returns>
     /// <exception cref="StoreException">It is one of a newer format.</exception>
-    public static (CheckpointHead Head, ReadOnlyMemory<byte> State, IReadOnlyList<string> Damaged)? ReadNewest(IDisk disk, string directory)
+    public static (CheckpointHead? Head, ReadOnlyMemory<byte> State, IReadOnlyList<string> Damaged, bool IsUnreadable) ReadNewest(IDisk disk, string directory)
     {
         var damaged = new List<string>();
+        var isUnreadable = false;
         foreach (var name in disk.ListFiles(directory).Where(StoreFileNames.IsCheckpoint).Reverse())
         {
-            var path = System.IO.Path.Combine(directory, name);
-            if (TryRead(disk, path) is var (head, state))
+            try
             {
-                return (head, state, damaged);
+                if (Read(disk, System.IO.Path.Combine(directory, name)) is var (head, state))
+                {
+                    return (head, state, damaged, isUnreadable);
+                }
+            }
+            catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
+            {
+                isUnreadable = true;
             }
 
-            damaged.Add(path);
+            damaged.Add(name);
         }
 
-        return null;
+        return (null, default, damaged, isUnreadable);
     }
 
     public void Advance(int count)

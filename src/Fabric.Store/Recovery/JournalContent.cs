@@ -20,7 +20,17 @@ internal static class JournalContent
             return name;
         }
 
-        foreach (var file in StoreDirectory.Read(disk, directory))
+        IReadOnlyList<StoreFile> files;
+        try
+        {
+            files = StoreDirectory.Read(disk, directory);
+        }
+        catch (SegmentCorruptException exception)
+        {
+            return exception.Message;
+        }
+
+        foreach (var file in files)
         {
             if (file.Named > Position.Zero || (file.Kind == StoreFileKind.Segment && file.Header.First > Position.Zero))
             {
@@ -47,7 +57,14 @@ internal static class JournalContent
 
         using var segments = new SegmentSet(disk, DiskFileMode.Read);
         segments.Add(segment);
-        return new SegmentScan(segments, segment).LookBehind(Position.Zero).HasRemains;
+        try
+        {
+            return new SegmentScan(segments, segment).LookBehind(Position.Zero).HasRemains;
+        }
+        catch (SegmentCorruptException)
+        {
+            return true; // what the disk cannot read may have been one
+        }
     }
 
     private static long LengthOf(IDisk disk, string path)

@@ -10,12 +10,14 @@ namespace Fabric.Store.Recovery;
 /// <param name="End">Behind the last sound record; all before it is on disk.</param>
 /// <param name="Committed">What is known to be committed.</param>
 /// <param name="SystemRecords">All system records before <paramref name="End"/>.</param>
+/// <param name="DamagedCheckpoints">Names of checkpoints that are newer than that one, and damaged.</param>
 internal sealed record RecoveredJournal(
     CheckpointHead? Checkpoint,
     ReadOnlyMemory<byte> State,
     Position End,
     Position Committed,
-    IReadOnlyList<SystemRecord> SystemRecords);
+    IReadOnlyList<SystemRecord> SystemRecords,
+    IReadOnlyList<string> DamagedCheckpoints);
 
 /// <summary>
 /// Finds out what a journal's directory holds. Reads the newest checkpoint and scans all records behind it. A tail that was torn by a
@@ -40,16 +42,20 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
     /// <exception cref="StoreException">Something is of a newer format, or the disk failed.</exception>
     public RecoveredJournal Run()
     {
-        var found = CheckpointFile.ReadNewest(disk, _directory);
-        var checkpoint = found?.Head;
+        var (checkpoint, state, damaged, isUnreadable) = CheckpointFile.ReadNewest(disk, _directory);
         var start = checkpoint?.Position ?? _begins;
         _committed = checkpoint?.Committed ?? _begins;
         _systemRecords.AddRange(checkpoint?.SystemRecords ?? []);
         disk.Delete(Path.Combine(_directory, StoreFileNames.CheckpointBeside));
 
         var cut = FindSegments();
-        var needed = found is { Damaged: [] } ? checkpoint!.Cleaned : start;
-        RequireSegments(needed, start, cut?.Position);
+        var needed = checkpoint is not null && damaged is [] ? checkpoint.Cleaned : start;
+        RequireSegments(needed, start, cut?.Position, isUnreadable);
+        if (checkpoint is not null && segments.First > checkpoint.Cleaned)
+        {
+            checkpoint = checkpoint with { Cleaned = segments.First }; // by the one that is damaged; the next one has to say so again
+        }
+
         RemoveCleaned(checkpoint?.Cleaned ?? Position.Zero);
         if (segments.All is [])
         {
@@ -65,12 +71,7 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
         }
 
         Settle(Position.Max(start, Position.Min(_lastRecord, end + -BatchLimits.BytesMax)), end);
-        foreach (var damaged in found?.Damaged ?? [])
-        {
-            disk.Delete(damaged); // it would stand for one of the two that are kept
-        }
-
-        return new RecoveredJournal(checkpoint, found?.State ?? default, end, _committed, _systemRecords);
+        return new RecoveredJournal(checkpoint, state, end, _committed, _systemRecords, damaged);
     }
 
     /// <summary>Takes in the files by their headers. Returns a cut that a crash interrupted.</summary>
@@ -108,7 +109,7 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
     /// <summary>
     /// Everything that was not allowed to be cleaned must be there; what lies before may be there or not, and so may what lies behind a cut that was interrupted.
     /// </summary>
-    private void RequireSegments(Position needed, Position start, Position? cut)
+    private void RequireSegments(Position needed, Position start, Position? cut, bool isUnreadable)
     {
         var all = segments.All;
         var first = all is [] ? (Position?)null : all[0].First;
@@ -121,7 +122,10 @@ internal sealed class JournalRecovery(IDisk disk, JournalOptions options, Segmen
         {
             throw new SegmentCorruptException(
                 $"{_directory} lacks the segment that holds position {needed}"
-                + (first is null ? "" : $"; the oldest one begins at {first}"));
+                + (first is null ? "" : $"; the oldest one begins at {first}"))
+            {
+                IsUnreadable = isUnreadable, // by a checkpoint that the disk cannot read, it may not be needed
+            };
         }
 
         for (var i = 1; i < all.Count; i++)

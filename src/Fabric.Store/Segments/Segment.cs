@@ -40,7 +40,7 @@ internal sealed class Segment(string path, Position first, long capacity)
         }
         catch (IOException exception) when (StoreErrors.IsUnreadable(exception))
         {
-            throw new SegmentCorruptException(Path, position, $"the disk cannot read it ({exception.Message})");
+            throw new SegmentCorruptException(Path, position, $"the disk cannot read it ({exception.Message})") { IsUnreadable = true };
         }
     }
 

@@ -31,6 +31,7 @@ internal static class StoreDirectory
 {
     /// <summary>Segments by their first position, then all others in the order of their names.</summary>
     /// <exception cref="NewerFormatException">A later version wrote one of them.</exception>
+    /// <exception cref="SegmentCorruptException">The disk cannot read one of them.</exception>
     public static IReadOnlyList<StoreFile> Read(IDisk disk, string directory)
     {
         var found = new List<StoreFile>();
@@ -38,9 +39,14 @@ internal static class StoreDirectory
         foreach (var name in disk.ListFiles(directory).Where(name => StoreFileNames.IsSegment(name) || StoreFileNames.IsSpare(name)))
         {
             var path = Path.Combine(directory, name);
-            found.Add(TryReadPage(disk, path, page) is { } count
-                ? Classify(path, name, page.AsSpan(0, count))
-                : new StoreFile(path, StoreFileKind.Damaged, default, StoreFileNames.PositionOf(name) ?? Position.Zero));
+            if (TryReadPage(disk, path, page) is { } count)
+            {
+                found.Add(Classify(path, name, page.AsSpan(0, count)));
+            }
+            else if (!StoreFileNames.IsSpare(name)) // one that is missing as a segment shows as a gap
+            {
+                throw new SegmentCorruptException(path, StoreFileNames.PositionOf(name) ?? Position.Zero, "the disk cannot read its header") { IsUnreadable = true };
+            }
         }
 
         return

@@ -60,13 +60,17 @@ internal sealed class ColdMessagesTests
         };
         try
         {
-            // As many as would take all threads of the pool.
+            // As many as would take all threads of the pool; some of them wait for their turn.
             var waiting = new List<FabricClient>();
             var reads = new List<Task>();
             for (var i = 0; i < 12; i++)
             {
                 waiting.Add(new FabricClient(broker.Url, Login));
                 reads.Add(waiting[^1].CreateConsumer<string>(Queue, new ConsumerOptions { Prefetch = 10 }).ReceiveAsync().AsTask());
+            }
+
+            for (var i = 0; i < 8; i++)
+            {
                 await hangs.WaitAsync(Limit);
             }
 

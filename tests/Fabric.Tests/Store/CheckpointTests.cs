@@ -1,5 +1,6 @@
 using Fabric.Store;
 using Fabric.Store.Journal;
+using Fabric.Store.Recovery;
 
 namespace Fabric.Tests.Store;
 
@@ -85,12 +86,61 @@ internal sealed class CheckpointTests
             disk.WriteAll(newest, bytes);
         }
 
-        await using var again = await OpenAsync(disk, new Numbers());
-        disk.OnCall = null;
-        Assert.That(disk.FileExists(newest), Is.False, "it does not stand for one of the two that are kept");
-        again.Journal.AdvanceCommitted(again.Journal.End);
-        await Opened.UntilAsync(() => again.Numbers.Applied.Count == 5000, "all is applied");
-        Assert.That(again.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 5000)));
+        for (var start = 0; start < 2; start++)
+        {
+            await using var again = await Opened.OpenAsync(Home, disk.Clone(), new Numbers()); // and killed before it has made another one
+            Assert.That(again.Numbers.Applied, Is.Not.Empty);
+        }
+
+        await using (var again = await OpenAsync(disk, new Numbers { Oldest = null }))
+        {
+            disk.OnCall = null;
+            again.Journal.AdvanceCommitted(again.Journal.End);
+            await Opened.UntilAsync(() => again.Numbers.Applied.Count == 5000, "all is applied");
+            Assert.That(again.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 5000)));
+        }
+
+        // What the damaged one let go stays gone for those that come after the older one.
+        await using var last = await OpenAsync(disk, new Numbers());
+        Assert.That(last.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 5000)));
+        Assert.That(Checkpoints(disk).Select(name => IsSound(disk, name)), Is.EqualTo(new[] { true, true }));
+    }
+
+    [Test]
+    public async Task Checkpoints_that_are_damaged_do_not_stand_for_those_that_are_kept()
+    {
+        var disk = new CrashDisk();
+        await using (var opened = await OpenAsync(disk, new Numbers()))
+        {
+            opened.BecomeMaster();
+            for (var round = 0; round < 3; round++)
+            {
+                await opened.AppendAppliedAsync(round * 1000, 1000);
+                await Opened.UntilAsync(() => Checkpoints(disk).Length >= Math.Min(round + 1, 2), "a checkpoint was written");
+            }
+        }
+
+        // Nobody can read them, and they call themselves newer than what will be written.
+        foreach (var name in Checkpoints(disk))
+        {
+            var bytes = disk.ReadAll(Path.Combine(Home, name));
+            bytes[^20] ^= 1;
+            disk.Delete(Path.Combine(Home, name));
+            disk.WriteAll(Path.Combine(Home, name.Replace("checkpoint-0", "checkpoint-1", StringComparison.Ordinal)), bytes);
+        }
+
+        await using (var again = await OpenAsync(disk, new Numbers()))
+        {
+            again.BecomeMaster(2);
+            again.Journal.AdvanceCommitted(again.Journal.End);
+            await Opened.UntilAsync(() => again.Numbers.Applied.Count == 3000, "all is applied");
+            await Opened.UntilAsync(() => Checkpoints(disk).Any(name => IsSound(disk, name)), "a sound one is there");
+            await again.AppendAppliedAsync(3000, 2000);
+        }
+
+        Assert.That(Checkpoints(disk).Count(name => IsSound(disk, name)), Is.InRange(1, 2), "and stays");
+        await using var last = await OpenAsync(disk, new Numbers());
+        Assert.That(last.Numbers.Applied, Is.EqualTo(Enumerable.Range(0, 5000)));
     }
 
     [Test]
@@ -232,6 +282,18 @@ internal sealed class CheckpointTests
 
     private static Task<Opened> OpenAsync(CrashDisk disk, Numbers numbers) =>
         Opened.OpenAsync(Home, disk, numbers, with: options => options with { CheckpointBytes = 64 * 1024 });
+
+    private static bool IsSound(CrashDisk disk, string name)
+    {
+        try
+        {
+            return CheckpointFile.TryRead(disk, Path.Combine(Home, name)) is not null;
+        }
+        catch (FileNotFoundException)
+        {
+            return false; // it has just gone
+        }
+    }
 
     private static string[] Checkpoints(CrashDisk disk) =>
         [.. disk.ListFiles(Home).Where(name => name.StartsWith("checkpoint-", StringComparison.Ordinal))];

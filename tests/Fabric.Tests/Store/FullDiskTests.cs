@@ -51,7 +51,7 @@ internal sealed class FullDiskTests
             Home, disk, with: options => options with { FreeBytesLow = 1_000_000, CheckpointBytes = 64 * 1024 });
         opened.Numbers.Oldest = null;
         opened.BecomeMaster();
-        opened.Journal.SetHold(new Position(1000)); // another one is being sent it
+        opened.Journal.SetHold(new Position(200_000)); // another one is being sent what comes behind it
         for (var number = 0; opened.Journal.End.Value < 512 * 1024; number += 100)
         {
             await opened.AppendAppliedAsync(number, 100, 300);
@@ -59,10 +59,15 @@ internal sealed class FullDiskTests
 
         await Opened.UntilAsync(() => disk.ListFiles(Home).Count(name => name.StartsWith("checkpoint-", StringComparison.Ordinal)) == 2, "there are checkpoints");
         Assert.That(opened.Journal.First, Is.EqualTo(Position.Zero), "who is away needs it, and there is room");
-        disk.Free = 400_000;
+        disk.Free = 900_000;
         await Opened.UntilAsync(() => opened.Journal.IsSpaceLow, "it notices");
         await opened.AppendAppliedAsync(1_000_000, 300, 300); // acknowledgements
-        await Opened.UntilAsync(() => opened.Journal.First > new Position(300_000), "producers wait for it");
+        await Opened.UntilAsync(() => opened.Journal.First > new Position(100_000), "producers wait for it");
+        Assert.That(opened.Journal.First, Is.LessThanOrEqualTo(new Position(200_000)), "another one is being sent that");
+        disk.Free = 400_000;
+        await Opened.UntilAsync(() => opened.Journal.Space.IsExhausted, "half of the reserve is used up");
+        await opened.AppendAppliedAsync(2_000_000, 300, 300);
+        await Opened.UntilAsync(() => opened.Journal.First > new Position(300_000), "nobody is waited for now");
     }
 
     [Test]
