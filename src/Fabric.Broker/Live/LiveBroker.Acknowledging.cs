@@ -73,7 +73,9 @@ internal sealed partial class LiveBroker
 
         var first = request.Kind == AcknowledgeKind.Individual ? last
             : request.Kind == AcknowledgeKind.Delivered ? 0
-            : request.First is { } named ? held.Find(named.Value) : held.FindOldest();
+            : request.First is { } named ? held.Find(named.Value)
+            : request.Kind == AcknowledgeKind.Expired ? last // NMS names the one that has expired, and no range
+            : held.FindOldest();
         if (last < 0 || first < 0 || first > last)
         {
             return Unmatched(consumer, request, "not every end of the range is outstanding");

@@ -185,6 +185,18 @@ public sealed class DeadLetterTests
         Assert.That(_client.ReceiveTexts(), Is.EqualTo(new[] { "m0 dead from queue://Q: Message Expired." }));
     }
 
+    [Test]
+    public void A_client_that_names_an_expired_message_and_no_range_means_that_one()
+    {
+        var consumer = _client.Consume();
+        var received = Send(3);
+        _client.Ack(consumer, AcknowledgeKind.Expired, null, received[1]);
+        _bench.Journal.Commit();
+        _client.Consume(BrokerBench.DeadLetters);
+        Assert.That(_client.ReceiveTexts(), Is.EqualTo(new[] { "m1 dead from queue://Q: Message Expired." }));
+        Assert.That(_client.Ack(consumer, AcknowledgeKind.Standard, null, received[2], count: 2).Status, Is.EqualTo(BrokerStatus.Accepted), "the others are as they were");
+    }
+
     private async Task CommitUntilDeadAsync(long count) => await Eventually.HoldsAsync(
         () =>
         {
