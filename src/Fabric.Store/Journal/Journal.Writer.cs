@@ -214,12 +214,13 @@ public sealed partial class Journal
         }
 
         _current.File!.Sync();
-        (_marked, _markedCommitted) = (from, mark.Committed);
-        OnWritten(to);
         if (from == _current.First)
         {
             SegmentFiles.MarkBefore(_segments, from, to, mark.Committed);
         }
+
+        (_marked, _markedCommitted) = (from, mark.Committed);
+        OnWritten(to);
     }
 
     /// <summary>One system call for records and mark.</summary>

@@ -184,7 +184,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
     }
 
     /// <summary>
-    /// Notes at the end of the segment before a position how far the next one is on disk, so that it is missed if its file gets lost. Not synced: it need not be there at once.
+    /// Notes at the end of the segment before a position how far the next one is on disk, so that it is missed if its file gets lost.
     /// </summary>
     public static void MarkBefore(SegmentSet segments, Position end, Position synced, Position committed)
     {
@@ -193,6 +193,7 @@ internal sealed class SegmentFiles(IDisk disk, string directory, long segmentByt
             try
             {
                 WriteMark(before, new SyncMark(end, synced, committed, Closed: false));
+                before.File!.Sync();
             }
             finally
             {

@@ -218,6 +218,26 @@ internal sealed class DamageTests
     }
 
     [Test]
+    public async Task A_last_segment_that_is_gone_is_missed_after_a_loss_of_power([Range(1, 10)] int seed, [Values(1, 4)] int batches)
+    {
+        var disk = new CrashDisk();
+        await using var opened = await Opened.OpenAsync(Home, disk, commits: false);
+        opened.BecomeMaster();
+        for (var number = 0; opened.Journal.End.Value < 64 * 1024 + ((batches - 1) * 3000); number++)
+        {
+            await opened.Journal.WaitDurableAsync(opened.Append(number, 3000).End);
+        }
+
+        disk.PowerLoss(new Random(seed));
+        foreach (var name in disk.ListFiles(Home).Where(name => name.EndsWith(".seg", StringComparison.Ordinal) && name != "journal-00000000000000000000.seg"))
+        {
+            disk.Delete($"{Home}/{name}"); // under whichever name the loss of power has left it
+        }
+
+        Assert.ThrowsAsync<SegmentCorruptException>(() => Opened.OpenAsync(Home, disk));
+    }
+
+    [Test]
     public async Task Any_sign_of_content_keeps_a_damaged_journal_from_beginning_anew()
     {
         var journal = await WithJournalAsync();
