@@ -135,10 +135,18 @@ internal sealed class FullDiskTests
     public async Task After_a_sync_that_failed_nothing_counts_as_durable_that_the_disk_never_got([Range(1, 20)] int seed, [Values] bool inNewSegment)
     {
         var disk = new CrashDisk();
-        var opened = await Opened.OpenAsync(Home, disk, with: options => options with { SegmentBytes = 64 * 1024 });
+        var opened = await Opened.OpenAsync(Home, disk);
         opened.BecomeMaster();
         await opened.AppendAppliedAsync(0, 20, inNewSegment ? 2500 : 100);
-        await Opened.UntilAsync(() => !inNewSegment || disk.ListFiles(Home).Any(file => file.StartsWith("spare-", StringComparison.Ordinal)), "the next segment is prepared");
+        if (inNewSegment)
+        {
+            await Opened.UntilAsync(() => disk.ListFiles(Home).Any(file => file.StartsWith("spare-", StringComparison.Ordinal)), "the next segment is being prepared");
+            await opened.DisposeAsync(); // it is ready then
+            opened = await Opened.OpenAsync(Home, disk);
+            opened.BecomeMaster(2);
+            await opened.AppendAppliedAsync(100, 1);
+        }
+
         disk.Forgets = _ => true;
         opened.Journal.AppendGroup([.. Enumerable.Range(20, 2).Select(number => new PendingRecord(Numbers.Kind, 0, Opened.Body(number, 10_000)))]);
         Assert.That(await opened.Failed, Is.TypeOf<StoreUnavailableException>());
