@@ -69,7 +69,7 @@ public sealed partial class Replica
         }
     }
 
-    void IJournalObserver.OnSealed(Position end, bool here)
+    void IJournalObserver.OnOffered(Position end, bool here)
     {
         if (_lead is not { } lead)
         {
@@ -155,7 +155,7 @@ public sealed partial class Replica
 
     private void Count(Lead lead)
     {
-        if (lead.OnLocal(_journal.Sealed, _journal.Durable) is { } committed)
+        if (lead.OnLocal(_journal.Offered, _journal.Durable) is { } committed)
         {
             _journal.AdvanceCommitted(committed);
         }

@@ -70,7 +70,7 @@ internal sealed class SlaveFeed(
                         },
                         cancellationToken);
                     lastSent = clock();
-                    if (position + count < journal.Sealed)
+                    if (position + count < journal.Offered)
                     {
                         await Task.Yield(); // to catch up is not for the thread that brought the news
                     }

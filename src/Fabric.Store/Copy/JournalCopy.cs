@@ -285,7 +285,7 @@ public sealed class JournalCopy : IAsyncDisposable
     /// <summary>Whoever appends to the copy sees its failure.</summary>
     private sealed class Nobody : IJournalObserver
     {
-        public void OnSealed(Position end, bool here)
+        public void OnOffered(Position end, bool here)
         {
         }
 

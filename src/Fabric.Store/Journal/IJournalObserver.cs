@@ -2,18 +2,17 @@ namespace Fabric.Store.Journal;
 
 /// <summary>
 /// Who is told how a journal gets on: replication. Called by the journal's own threads, never under its lock; must be quick and
-/// must not throw. <see cref="OnSealed"/> is also called by who calls
+/// must not throw. <see cref="OnOffered"/> is also called by who calls
 /// <see cref="Journal.Announce"/>, and may come late: after a later one, or after the batch is durable.
 /// </summary>
 public interface IJournalObserver
 {
     /// <summary>
-    /// A batch is sealed and about to be written: <see cref="Journal.CopyRecords"/> gives its bytes from now on, so that they travel to
-    /// the slaves while the local disk syncs.
+    /// There is more for the slaves: <see cref="Journal.CopyRecords"/> gives its bytes from now on, so that they travel while the local disk syncs them, or has not come to them yet.
     /// </summary>
-    /// <param name="end">Where the batch ends.</param>
+    /// <param name="end">Where it ends.</param>
     /// <param name="here">The caller can spare the time to send it itself; otherwise it is the journal's writer.</param>
-    void OnSealed(Position end, bool here);
+    void OnOffered(Position end, bool here);
 
     /// <summary>Everything before the position survives a power loss.</summary>
     void OnDurable(Position durable);

@@ -106,9 +106,18 @@ public sealed partial class Journal
     /// <inheritdoc/>
     public void Announce()
     {
+        var offered = Volatile.Read(ref _offered);
+        if (Volatile.Read(ref _end) > offered && Volatile.Read(ref _committed) >= offered)
+        {
+            lock (_gate)
+            {
+                OfferAhead();
+            }
+        }
+
         if (Volatile.Read(ref _unannounced) != 0)
         {
-            TellSealed(here: true);
+            TellOffered(here: true);
         }
     }
 

@@ -42,9 +42,19 @@ public sealed partial class Journal
 
             ArgumentOutOfRangeException.ThrowIfGreaterThan(committed.Value, _end);
             Volatile.Write(ref _committed, committed.Value);
+            if (_isSyncing)
+            {
+                OfferAhead(); // a writer that is not is about to offer what there is
+            }
+
             here = !_isApplying && _failure is null && !_closing
                 && committed - Applied <= ApplyHereBytes && Applied >= _tail.First && !IsCheckpointDue;
             _isApplying |= here;
+        }
+
+        if (Volatile.Read(ref _unannounced) != 0)
+        {
+            TellOffered(here: true);
         }
 
         if (here)

@@ -13,7 +13,7 @@ public sealed partial class Journal
     internal long Cuts => Volatile.Read(ref _cuts);
 
     /// <summary>
-    /// Copies raw bytes from the position on, as far as they are sealed; they may begin and end inside a record.
+    /// Copies raw bytes from the position on, as far as they are offered; they may begin and end inside a record.
     /// </summary>
     /// <returns>How many; 0 when there are none yet.</returns>
     /// <exception cref="StoreException">The journal failed, or the position has been cleaned away.</exception>
@@ -21,11 +21,11 @@ public sealed partial class Journal
     {
         ThrowIfFailed();
         var cuts = Volatile.Read(ref _cuts);
-        var count = CopyBytes(from, destination, Sealed);
+        var count = CopyBytes(from, destination, Offered);
         return cuts == Volatile.Read(ref _cuts) ? count : 0;
     }
 
-    /// <summary>Reads what is sealed for another replica, from a record on, and checks it (<see cref="JournalReader"/>).</summary>
+    /// <summary>Reads what is offered to other replicas, from a record on, and checks it (<see cref="JournalReader"/>).</summary>
     /// <param name="from">Where a record begins.</param>
     public JournalReader OpenReader(Position from) => new(this, from);
 

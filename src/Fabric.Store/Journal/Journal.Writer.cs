@@ -15,7 +15,7 @@ public sealed partial class Journal
     private const long SliceBytes = 8 * 1024 * 1024;
 
     /// <summary>How long after a batch its mark is renewed.</summary>
-    private static readonly TimeSpan MarkDelay = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan MarkDelay = TimeSpan.FromMilliseconds(100);
 
     /// <summary>How much later it is looked whether the mark can say that more is committed. A slave hears that with the next heartbeat.</summary>
     private static readonly TimeSpan CommittedMarkDelay = TimeSpan.FromMilliseconds(200);
@@ -23,8 +23,9 @@ public sealed partial class Journal
     private Segment _current; // owned by the writer
     private CutRequest? _cutRequest; // guarded by _gate
     private bool _writerIsIdle; // guarded by _gate: it has looked, and there was nothing
+    private bool _isSyncing; // guarded by _gate: a batch is being written
     private (Position From, Position To)? _handed; // guarded by _gate: sealed by an appender for an idle writer
-    private long _unannounced; // guarded by _gate: sealed, and the observer does not know; 0 when there is nothing
+    private long _unannounced; // guarded by _gate: offered, and the observer does not know; 0 when there is nothing
     private long _cuts; // how often the tail was cut; readers look at it after they have copied
 
     private readonly byte[] _smallBatch = new byte[SmallBatchBytes]; // owned by the writer
@@ -144,9 +145,10 @@ public sealed partial class Journal
             _writerIsIdle = false;
             batch = _handed ?? Seal();
             _handed = null;
+            _isSyncing = true;
         }
 
-        TellSealed(here: false); // the slaves sync it while we do
+        TellOffered(here: false); // the slaves sync it while we do
         return batch;
     }
 
@@ -167,8 +169,8 @@ public sealed partial class Journal
         return true;
     }
 
-    /// <summary>Tells the observer what has been sealed, unless somebody has.</summary>
-    private void TellSealed(bool here)
+    /// <summary>Tells the observer what has been offered, unless somebody has.</summary>
+    private void TellOffered(bool here)
     {
         long to;
         lock (_gate)
@@ -178,7 +180,7 @@ public sealed partial class Journal
 
         if (to != 0)
         {
-            _observer.OnSealed(new Position(to), here);
+            _observer.OnOffered(new Position(to), here);
         }
     }
 
@@ -192,8 +194,29 @@ public sealed partial class Journal
         }
 
         Volatile.Write(ref _sealed, to);
-        Volatile.Write(ref _unannounced, to);
+        Offer(to);
         return (new Position(from), new Position(to));
+    }
+
+    /// <summary>
+    /// Lets the slaves have what was appended although our own writer is still at work, when enough of them have done with what they were offered. Our disk is then at most a batch behind: what it has not
+    /// taken stays in memory. Under the lock.
+    /// </summary>
+    private void OfferAhead()
+    {
+        if (_isMaster && !_writerIsIdle && _committed >= _offered && _end - _durable <= BatchLimits.BytesMax)
+        {
+            Offer(_end);
+        }
+    }
+
+    private void Offer(long to)
+    {
+        if (to > _offered)
+        {
+            Volatile.Write(ref _offered, to);
+            Volatile.Write(ref _unannounced, to);
+        }
     }
 
     private void WriteBatch(Position from, Position to)
@@ -268,6 +291,7 @@ public sealed partial class Journal
     {
         lock (_gate)
         {
+            _isSyncing = false;
             Volatile.Write(ref _durable, to.Value);
             Volatile.Write(ref _pendingSince, _end == to.Value ? 0 : _runtime.Time.GetTimestamp());
             for (var i = _durableWaiters.Count - 1; i >= 0; i--)
@@ -395,6 +419,7 @@ public sealed partial class Journal
 
         Volatile.Write(ref _end, end.Value);
         Volatile.Write(ref _sealed, end.Value);
+        Volatile.Write(ref _offered, end.Value);
         Volatile.Write(ref _durable, end.Value);
         _received = _batchStart = end.Value;
         Volatile.Write(ref _systemRecords, [.. _systemRecords.Where(record => record.Position < end)]);

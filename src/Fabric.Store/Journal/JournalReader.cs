@@ -21,7 +21,7 @@ public sealed class JournalReader
     /// <summary>Of the next byte.</summary>
     public Position Position { get; private set; }
 
-    /// <summary>Reads on, as far as the journal is sealed; the bytes may begin and end inside a record.</summary>
+    /// <summary>Reads on, as far as the journal offers it; the bytes may begin and end inside a record.</summary>
     /// <returns>How many; 0 when there are none yet, or when the journal was cut meanwhile.</returns>
     /// <exception cref="SegmentCorruptException">A record is damaged; the journal has failed for it.</exception>
     /// <exception cref="InvalidRecordsException">No record begins where the reader was opened.</exception>
@@ -65,8 +65,8 @@ public sealed class JournalReader
 
     private void BeginBody()
     {
-        // What is sealed ends with a record, so one that reaches further is none: its length is damaged.
-        if (!RecordFormat.TryReadHeader(_header, _record, out _parsed) || _record + _parsed.RecordBytes > _journal.Sealed)
+        // What is offered ends with a record, so one that reaches further is none: its length is damaged.
+        if (!RecordFormat.TryReadHeader(_header, _record, out _parsed) || _record + _parsed.RecordBytes > _journal.Offered)
         {
             _journal.Examine(_record, _cuts);
         }

@@ -59,7 +59,7 @@ internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
         return local;
     }
 
-    void IJournalObserver.OnSealed(Position end, bool here)
+    void IJournalObserver.OnOffered(Position end, bool here)
     {
     }
 

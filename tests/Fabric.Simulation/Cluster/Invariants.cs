@@ -228,9 +228,9 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
             return;
         }
 
-        if (journal.Sealed.Value < _canonEnd)
+        if (journal.Offered.Value < _canonEnd)
         {
-            throw new OracleException($"O5: {name} leads epoch {epoch} with a journal that ends at {journal.Sealed}, but everything before {_canonEnd} is committed");
+            throw new OracleException($"O5: {name} leads epoch {epoch} with a journal that ends at {journal.Offered}, but everything before {_canonEnd} is committed");
         }
 
         for (var at = Math.Max(journal.Committed.Value, journal.First.Value); at < _canonEnd;)
@@ -268,7 +268,7 @@ internal sealed class Invariants(World world, ClusterUnderTest cluster)
 
     private void CompareCommitted(string name, Seen seen, Journal journal)
     {
-        var end = Position.Min(seen.Committed, journal.Sealed);
+        var end = Position.Min(seen.Committed, journal.Offered);
         if (seen.Verified < journal.First)
         {
             seen.Verified = journal.First;

@@ -301,7 +301,7 @@ public sealed class RealJournalTests
             return client;
         }
 
-        public void OnSealed(Position end, bool here)
+        public void OnOffered(Position end, bool here)
         {
         }
 

@@ -25,7 +25,7 @@ internal sealed class AllocationTests
             await opened.AppendAppliedAsync(0, 100);
             disk.OnSync = _ => diskGoesOn.Wait();
             opened.Append(100);
-            await Opened.UntilAsync(() => opened.Journal.Sealed == opened.Journal.End, "the writer is busy");
+            await Opened.UntilAsync(() => opened.Journal.Offered == opened.Journal.End, "the writer is busy");
             var body = new byte[1024];
             var buffer = new byte[Portion];
             Assert.That(Measure(_ => AppendMany(opened.Journal, body)), Is.Zero, "append");
@@ -48,7 +48,7 @@ internal sealed class AllocationTests
         {
             disk.OnSync = _ => diskGoesOn.Wait();
             Take(slave.Journal, bytes, 0, 1);
-            await Opened.UntilAsync(() => slave.Journal.Sealed == slave.Journal.End, "the writer is busy");
+            await Opened.UntilAsync(() => slave.Journal.Offered == slave.Journal.End, "the writer is busy");
             Assert.That(Measure(round => Take(slave.Journal, bytes, 1 + (round * 20), 20)), Is.Zero);
         }
         finally

@@ -13,7 +13,7 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private readonly TaskCompletionSource<Exception> _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly bool _commits;
-    private long _sealed;
+    private long _offered;
     private int _announced;
 
     private Opened(Numbers numbers, bool commits) => (Numbers, _commits) = (numbers, commits);
@@ -22,7 +22,7 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
 
     public Journal Journal { get; private set; } = null!;
 
-    public Position Sealed => new(Volatile.Read(ref _sealed));
+    public Position Offered => new(Volatile.Read(ref _offered));
 
     /// <summary>Batches that the journal was made to announce, before its writer came to it.</summary>
     public int Announced => Volatile.Read(ref _announced);
@@ -92,9 +92,9 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
 
     public ValueTask DisposeAsync() => Journal.DisposeAsync();
 
-    void IJournalObserver.OnSealed(Position end, bool here)
+    void IJournalObserver.OnOffered(Position end, bool here)
     {
-        Volatile.Write(ref _sealed, end.Value);
+        Volatile.Write(ref _offered, end.Value);
         if (here)
         {
             Interlocked.Increment(ref _announced);

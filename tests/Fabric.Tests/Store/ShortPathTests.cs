@@ -74,18 +74,85 @@ internal sealed class ShortPathTests
             disk.OnSync = _ => diskGoesOn.Wait();
             var first = opened.Append(1);
             opened.Journal.Announce();
-            await Opened.UntilAsync(() => opened.Sealed == first.End, "the first is announced");
+            await Opened.UntilAsync(() => opened.Offered == first.End, "the first is announced");
 
             var second = opened.Append(2);
             opened.Journal.Announce();
-            Assert.That(opened.Journal.Sealed, Is.EqualTo(first.End), "the writer is at work, and will take all that has gathered");
+            Assert.That(opened.Journal.Offered, Is.EqualTo(first.End), "the writer is at work, and will take all that has gathered");
             diskGoesOn.Set();
-            await Opened.UntilAsync(() => opened.Sealed == second.End, "the second is announced");
+            await Opened.UntilAsync(() => opened.Offered == second.End, "the second is announced");
         }
         finally
         {
             diskGoesOn.Set();
         }
+    }
+
+    [Test]
+    public async Task Slaves_that_have_done_with_a_batch_get_the_next_while_our_own_disk_is_at_work()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        using var diskGoesOn = new ManualResetEventSlim();
+        try
+        {
+            disk.OnSync = _ => diskGoesOn.Wait();
+            var first = opened.Append(1);
+            opened.Journal.Announce();
+            await Opened.UntilAsync(() => opened.Offered == first.End, "the first is announced");
+
+            var second = opened.Append(2);
+            opened.Journal.Announce();
+            Assert.That(opened.Offered, Is.EqualTo(first.End), "the slaves are still at work on the first");
+            opened.Journal.AdvanceCommitted(first.End);
+            Assert.That(opened.Offered, Is.EqualTo(second.End), "what gathered meanwhile is offered by who says that they are done");
+
+            opened.Journal.AdvanceCommitted(second.End);
+            var third = opened.Append(3);
+            var fourth = opened.Append(4);
+            Assert.That(opened.Offered, Is.EqualTo(second.End), "not before who appends says that this is all for now");
+            opened.Journal.Announce();
+            Assert.That(opened.Offered, Is.EqualTo(fourth.End));
+            var bytes = new byte[1000];
+            Assert.That(opened.Journal.CopyRecords(third.Position, bytes), Is.EqualTo(fourth.End - third.Position));
+            Assert.That((opened.Journal.Durable, opened.Journal.Applied), Is.EqualTo((first.Position, second.End)));
+        }
+        finally
+        {
+            diskGoesOn.Set();
+        }
+
+        await opened.Journal.WaitDurableAsync(opened.Journal.End).WaitAsync(Limit);
+        Assert.That(opened.Offered, Is.EqualTo(opened.Journal.End));
+    }
+
+    [Test]
+    public async Task Our_own_disk_is_a_batch_behind_at_most()
+    {
+        const int BatchBytesMax = 1024 * 1024;
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        using var diskGoesOn = new ManualResetEventSlim();
+        var last = Position.Zero;
+        try
+        {
+            disk.OnSync = _ => diskGoesOn.Wait();
+            for (var number = 0; number < 50; number++)
+            {
+                last = opened.Append(number, 50_000).End;
+                opened.Journal.Announce();
+                opened.Journal.AdvanceCommitted(opened.Offered);
+            }
+
+            Assert.That(opened.Offered - opened.Journal.Durable, Is.GreaterThan(BatchBytesMax - 100_000).And.LessThanOrEqualTo(BatchBytesMax));
+        }
+        finally
+        {
+            diskGoesOn.Set();
+        }
+
+        await opened.Journal.WaitDurableAsync(last).WaitAsync(Limit);
+        Assert.That(opened.Offered, Is.EqualTo(last));
     }
 
     [Test]
@@ -126,10 +193,12 @@ internal sealed class ShortPathTests
 
     private static SyncMark? Mark(CrashDisk disk, Position end)
     {
-        var path = disk.ListFiles("/journal").Single(name => name.EndsWith(".seg", StringComparison.Ordinal));
-        using var file = disk.Open(Path.Combine("/journal", path), DiskFileMode.Open);
+        using var file = disk.Open(SegmentPath(disk), DiskFileMode.Open);
         var bytes = new byte[SyncMark.Bytes];
         file.Read(bytes, SegmentHeader.Bytes + end.Value);
         return SyncMark.Read(bytes, end);
     }
+
+    private static string SegmentPath(CrashDisk disk) =>
+        Path.Combine("/journal", disk.ListFiles("/journal").Single(name => name.EndsWith(".seg", StringComparison.Ordinal)));
 }
