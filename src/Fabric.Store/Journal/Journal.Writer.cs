@@ -11,6 +11,9 @@ public sealed partial class Journal
     /// <summary>A batch no larger is copied once, to be written together with its mark.</summary>
     private const int SmallBatchBytes = 16 * 1024;
 
+    /// <summary>The least that file systems read and write. A block of which a part is written is read first, unless it is in the system's memory.</summary>
+    private const int BlockBytes = 4 * 1024;
+
     /// <summary>A large record is synced in slices: all of it at once may take longer than one call to a healthy disk should.</summary>
     private const long SliceBytes = 8 * 1024 * 1024;
 
@@ -28,7 +31,7 @@ public sealed partial class Journal
     private long _unannounced; // guarded by _gate: offered, and the observer does not know; 0 when there is nothing
     private long _cuts; // how often the tail was cut; readers look at it after they have copied
 
-    private readonly byte[] _smallBatch = new byte[SmallBatchBytes]; // owned by the writer
+    private readonly byte[] _smallBatch = new byte[SmallBatchBytes + BlockBytes]; // owned by the writer
     private Position _marked; // owned by the writer: what the newest mark calls synced
     private Position _markedCommitted; // owned by the writer: what it calls committed
     private bool _markIsAwaited; // owned by the writer
@@ -246,14 +249,20 @@ public sealed partial class Journal
         OnWritten(to);
     }
 
-    /// <summary>One system call for records and mark.</summary>
+    /// <summary>
+    /// One system call for records, mark, and zeros to the end of the block: a spare that has long been lying there is not in the system's memory, and a lone record would wait for the disk to read what it overwrites.
+    /// </summary>
     private void WriteAtOnce(Position from, Position to, SyncMark mark)
     {
-        var bytes = _smallBatch.AsSpan(0, (int)(to - from) + SyncMark.Bytes);
-        var records = bytes[..^SyncMark.Bytes];
+        var offset = _current.OffsetOf(from);
+        var records = _smallBatch.AsSpan(0, (int)(to - from));
         CopyFromTail(from, records);
-        mark.Write(bytes[records.Length..]);
-        _current.File!.Write(bytes, _current.OffsetOf(from));
+        mark.Write(_smallBatch.AsSpan(records.Length, SyncMark.Bytes));
+        var length = records.Length + SyncMark.Bytes;
+        var blockEnd = Math.Min((offset + length + BlockBytes - 1) / BlockBytes * BlockBytes, Segment.FileBytes(_current.Capacity));
+        var bytes = _smallBatch.AsSpan(0, (int)(blockEnd - offset));
+        bytes[length..].Clear();
+        _current.File!.Write(bytes, offset);
     }
 
     private void WriteInPieces(Position from, Position to, SyncMark mark)

@@ -156,6 +156,29 @@ internal sealed class ShortPathTests
     }
 
     [Test]
+    public async Task A_small_batch_overwrites_its_last_block_to_the_end()
+    {
+        const int BlockBytes = 4096;
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        var path = SegmentPath(disk);
+        var start = SegmentHeader.Bytes + opened.Journal.End.Value + SyncMark.Bytes;
+        using var file = disk.Open(path, DiskFileMode.Open);
+        file.Write(Enumerable.Repeat((byte)0xFF, 100_000).ToArray(), start); // a spare's former life
+        for (var number = 0; number < 20; number++)
+        {
+            var appended = opened.Append(number, 1000);
+            await opened.Journal.WaitDurableAsync(appended.End).WaitAsync(Limit);
+            var written = SegmentHeader.Bytes + appended.End.Value + SyncMark.Bytes;
+            var bytes = new byte[2 * BlockBytes];
+            file.Read(bytes, written);
+            var rest = (int)((BlockBytes - (written % BlockBytes)) % BlockBytes);
+            Assert.That(bytes[..rest], Is.All.Zero, $"record {number}");
+            Assert.That(bytes[rest..], Is.All.EqualTo(0xFF), $"record {number}");
+        }
+    }
+
+    [Test]
     public async Task Who_appends_for_an_idle_writer_may_be_faster_to_announce_it()
     {
         await using var opened = await OpenAsync(new CrashDisk());
