@@ -112,14 +112,25 @@ internal sealed class ClusterUnderTest
     public IReadOnlySet<Guid> LostOn(string container) => _lost.TryGetValue(container, out var lost) ? lost : new HashSet<Guid>();
 
     /// <summary>
-    /// The machine dies, and comes back with another disk. Not while the disk that it lost before is a member beside the one that took its place: two of four would be lost, and no majority is left.
+    /// Whether the disk that a broker has lost is a member beside the one that took its place, and nothing may happen to that one: two of four would be lost, and no majority is left.
     /// </summary>
+    public bool IsMemberTwice(string container)
+    {
+        var isTwice = NewestSet is { } set && set.Members.Count(member => member.Container == container) > 1;
+        if (isTwice)
+        {
+            World.Trace.Line(World.Now, container, $"keeps its disk as it is: the one that it lost before is still a member");
+        }
+
+        return isTwice;
+    }
+
+    /// <summary>The machine dies, and comes back with another disk.</summary>
     public void LoseDisk(int number)
     {
         var host = Brokers[number].Host;
-        if (NewestSet is { } set && set.Members.Count(member => member.Container == host.Name) > 1)
+        if (IsMemberTwice(host.Name))
         {
-            World.Trace.Line(World.Now, host.Name, $"keeps its disk: the one that it lost before is still a member");
             return;
         }
 

@@ -76,6 +76,11 @@ internal static partial class FaultPlan
     private static void Rot(ClusterUnderTest all, Decay decay)
     {
         var host = all.Brokers[RottenOf(all)].Host;
+        if (all.IsMemberTwice(host.Name))
+        {
+            return;
+        }
+
         var what = host.Disk.Rot(decay); // not in the line: a trace that is off evaluates nothing of it
         all.World.Trace.Line(all.World.Now, host.Name, $"{what}");
     }
