@@ -77,7 +77,11 @@ public sealed partial class Replica
         }
 
         lead.Wake(here);
-        if (!_options.Sync.HasFlag(SyncPolicy.LocalDisk))
+    }
+
+    void IJournalObserver.OnWritten(Position written)
+    {
+        if (_lead is { } lead && !_options.Sync.HasFlag(SyncPolicy.LocalDisk))
         {
             Count(lead);
         }
@@ -155,7 +159,7 @@ public sealed partial class Replica
 
     private void Count(Lead lead)
     {
-        if (lead.OnLocal(_journal.Offered, _journal.Durable) is { } committed)
+        if (lead.OnLocal(_journal.Written, _journal.Durable) is { } committed)
         {
             _journal.AdvanceCommitted(committed);
         }

@@ -253,7 +253,7 @@ public sealed class CommitTracker
 
         if (!askLocal)
         {
-            _scratch[_self] = _slots[_self].Received; // the master always has what it sent
+            _scratch[_self] = _slots[_self].Received; // what is in its file
         }
 
         // The majority-th greatest position is held by a majority. Sets are tiny.

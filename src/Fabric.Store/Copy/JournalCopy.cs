@@ -289,6 +289,10 @@ public sealed class JournalCopy : IAsyncDisposable
         {
         }
 
+        public void OnWritten(Position written)
+        {
+        }
+
         public void OnDurable(Position durable)
         {
         }

@@ -3,7 +3,7 @@ namespace Fabric.Store.Journal;
 /// <summary>
 /// Who is told how a journal gets on: replication. Called by the journal's own threads, never under its lock; must be quick and
 /// must not throw. <see cref="OnOffered"/> is also called by who calls
-/// <see cref="Journal.Announce"/>, and may come late: after a later one, or after the batch is durable.
+/// <see cref="Journal.Announce"/> or <see cref="Journal.AdvanceCommitted"/>, and may come late: after a later one, or after the batch is durable.
 /// </summary>
 public interface IJournalObserver
 {
@@ -13,6 +13,9 @@ public interface IJournalObserver
     /// <param name="end">Where it ends.</param>
     /// <param name="here">The caller can spare the time to send it itself; otherwise it is the journal's writer.</param>
     void OnOffered(Position end, bool here);
+
+    /// <summary>Everything before the position is in the files, and about to be synced: it survives a crash of the process.</summary>
+    void OnWritten(Position written);
 
     /// <summary>Everything before the position survives a power loss.</summary>
     void OnDurable(Position durable);

@@ -27,7 +27,7 @@ public sealed partial class Journal
 
     /// <summary>
     /// Everything before the position is committed. May be called by anybody who holds no lock, in any order; the greatest counts. A little that is
-    /// in memory is applied by the caller, which saves a change of threads.
+    /// in memory is applied by the caller, which saves a change of threads; so may be what the slaves get next (<see cref="IJournalObserver.OnOffered"/>).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The journal does not reach as far.</exception>
     public void AdvanceCommitted(Position committed)
@@ -42,9 +42,9 @@ public sealed partial class Journal
 
             ArgumentOutOfRangeException.ThrowIfGreaterThan(committed.Value, _end);
             Volatile.Write(ref _committed, committed.Value);
-            if (_isSyncing)
+            if (_writerHasBatch)
             {
-                OfferAhead(); // a writer that is not is about to offer what there is
+                OfferAhead(); // one that has none is about to offer what there is
             }
 
             here = !_isApplying && _failure is null && !_closing

@@ -26,7 +26,7 @@ public sealed partial class Journal
     private Segment _current; // owned by the writer
     private CutRequest? _cutRequest; // guarded by _gate
     private bool _writerIsIdle; // guarded by _gate: it has looked, and there was nothing
-    private bool _isSyncing; // guarded by _gate: a batch is being written
+    private bool _writerHasBatch; // guarded by _gate: from when one is handed to it, or taken by it, until it is on disk
     private (Position From, Position To)? _handed; // guarded by _gate: sealed by an appender for an idle writer
     private long _unannounced; // guarded by _gate: offered, and the observer does not know; 0 when there is nothing
     private long _cuts; // how often the tail was cut; readers look at it after they have copied
@@ -148,7 +148,7 @@ public sealed partial class Journal
             _writerIsIdle = false;
             batch = _handed ?? Seal();
             _handed = null;
-            _isSyncing = true;
+            _writerHasBatch = true;
         }
 
         TellOffered(here: false); // the slaves sync it while we do
@@ -168,6 +168,7 @@ public sealed partial class Journal
         }
 
         _writerIsIdle = false;
+        _writerHasBatch = true;
         _handed = Seal();
         return true;
     }
@@ -202,8 +203,8 @@ public sealed partial class Journal
     }
 
     /// <summary>
-    /// Lets the slaves have what was appended although our own writer is still at work, when enough of them have done with what they were offered. Our disk is then at most a batch behind: what it has not
-    /// taken stays in memory. Under the lock.
+    /// Lets the slaves have what was appended although our own writer is still at work, when enough of them have done with what they were offered: unless our disk would be more than a batch behind, since
+    /// what it has not taken stays in memory. Under the lock.
     /// </summary>
     private void OfferAhead()
     {
@@ -239,14 +240,22 @@ public sealed partial class Journal
             WriteInPieces(from, to, mark);
         }
 
+        Volatile.Write(ref _written, to.Value);
+        _observer.OnWritten(to);
         _current.File!.Sync();
         if (from == _current.First)
         {
+            Progress();
             SegmentFiles.MarkBefore(_segments, from, to, mark.Committed);
         }
 
         (_marked, _markedCommitted) = (from, mark.Committed);
-        OnWritten(to);
+        OnSynced(to);
+        var half = _current.Capacity / 2;
+        if (from - _current.First <= half && to - _current.First > half)
+        {
+            _keeperWake.Set(); // the next segment is to be ready when this one is full
+        }
     }
 
     /// <summary>
@@ -296,11 +305,11 @@ public sealed partial class Journal
         }
     }
 
-    private void OnWritten(Position to)
+    private void OnSynced(Position to)
     {
         lock (_gate)
         {
-            _isSyncing = false;
+            _writerHasBatch = false;
             Volatile.Write(ref _durable, to.Value);
             Volatile.Write(ref _pendingSince, _end == to.Value ? 0 : _runtime.Time.GetTimestamp());
             for (var i = _durableWaiters.Count - 1; i >= 0; i--)
@@ -380,10 +389,6 @@ public sealed partial class Journal
         {
             _current.File!.Sync();
         }
-        else if (_files.NeedsSpare && end - _current.First > _current.Capacity / 2)
-        {
-            _keeperWake.Set();
-        }
     }
 
     private void CutTail()
@@ -429,6 +434,7 @@ public sealed partial class Journal
         Volatile.Write(ref _end, end.Value);
         Volatile.Write(ref _sealed, end.Value);
         Volatile.Write(ref _offered, end.Value);
+        Volatile.Write(ref _written, end.Value);
         Volatile.Write(ref _durable, end.Value);
         _received = _batchStart = end.Value;
         Volatile.Write(ref _systemRecords, [.. _systemRecords.Where(record => record.Position < end)]);

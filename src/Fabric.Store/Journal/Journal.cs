@@ -15,12 +15,12 @@ namespace Fabric.Store.Journal;
 /// <remarks>
 /// <para>
 /// Positions, each at the end of a record, each only growing (but for <see cref="TruncateAsync"/>):
-/// <c>Applied ≤ Committed ≤ End</c> and <c>Durable ≤ Offered ≤ End</c>. Committed may be ahead of Durable: a majority of others suffices.
+/// <c>Applied ≤ Committed ≤ End</c> and <c>Durable ≤ Written ≤ Offered ≤ End</c>. Committed may be ahead of Durable: a majority of others suffices.
 /// </para>
 /// <para>
 /// Three loops of its own. The <i>writer</i> seals what was appended, writes and syncs it, one batch after the other; what arrives during
-/// one sync is the next batch; what an idle writer is to write has been sealed by its appender, which may announce it. Slaves that
-/// have done with everything they were offered get the next although the writer is still at work: a disk that hesitates holds up nobody while a majority of others does not. The <i>applier</i> feeds committed records to the state machine. The <i>keeper</i> finishes checkpoints, cleans,
+/// one sync is the next batch; what an idle writer is to write has been sealed by its appender, which may announce it. When a majority has done
+/// with everything that was offered, the slaves get the next although the writer is still at work: a disk that hesitates for a moment holds up nobody. The <i>applier</i> feeds committed records to the state machine. The <i>keeper</i> finishes checkpoints, cleans,
 /// and prepares spare segments. All state below is guarded by one short lock (<c>_gate</c>), held for copying a record at most; positions
 /// are published with it and read without.
 /// </para>
@@ -53,6 +53,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     private long _end;
     private long _sealed;
     private long _offered; // what slaves may have
+    private long _written;
     private long _durable;
     private long _committed;
     private long _applied;
@@ -78,7 +79,7 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
     {
         (_runtime, _options, _stateMachine, _observer) = (runtime, options, stateMachine, observer);
         (_directoryLock, _segments, _files, var recovered) = opened;
-        _received = _end = _sealed = _offered = _durable = recovered.End.Value;
+        _received = _end = _sealed = _offered = _written = _durable = recovered.End.Value;
         _committed = recovered.Committed.Value;
         _batchStart = recovered.End.Value;
         _applied = _lastCheckpoint = _published = (recovered.Checkpoint?.Position ?? options.Begins).Value;
@@ -98,6 +99,9 @@ public sealed partial class Journal : IJournal, IAsyncDisposable
 
     /// <summary>Everything before it may be sent to slaves: it is written, being written, or a little that the slaves are to have before our own disk takes it.</summary>
     public Position Offered => new(Volatile.Read(ref _offered));
+
+    /// <summary>Everything before it is in the files, and survives a crash of the process.</summary>
+    public Position Written => new(Volatile.Read(ref _written));
 
     /// <summary>Everything before it survives a power loss.</summary>
     public Position Durable => new(Volatile.Read(ref _durable));

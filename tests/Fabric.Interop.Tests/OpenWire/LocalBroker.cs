@@ -63,6 +63,10 @@ internal sealed class LocalBroker : IJournalObserver, IAsyncDisposable
     {
     }
 
+    void IJournalObserver.OnWritten(Position written)
+    {
+    }
+
     void IJournalObserver.OnDurable(Position durable) => _journal?.AdvanceCommitted(durable);
 
     void IJournalObserver.OnApplied(Position applied)

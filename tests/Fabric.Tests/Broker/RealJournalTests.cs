@@ -305,6 +305,10 @@ public sealed class RealJournalTests
         {
         }
 
+        public void OnWritten(Position written)
+        {
+        }
+
         public void OnDurable(Position durable) => Journal.AdvanceCommitted(durable);
 
         public void OnApplied(Position applied)

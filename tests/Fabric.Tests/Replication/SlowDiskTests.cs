@@ -1,3 +1,4 @@
+using Fabric.Replication;
 using Fabric.Replication.Core;
 
 namespace Fabric.Tests.Replication;
@@ -57,6 +58,55 @@ internal sealed class SlowDiskTests
         slave.Disk.OnSync = null;
         next.Append(2);
         Assert.That(await group.AgreedAsync(3), Is.EqualTo(Enumerable.Range(0, 3)));
+    }
+
+    [Test]
+    public async Task A_master_whose_disk_hangs_for_a_moment_goes_on_by_its_slaves()
+    {
+        const int Count = 20;
+        await using var group = await StartAsync(stallLimit: TimeSpan.FromSeconds(10));
+        var master = await group.SettledMasterAsync();
+        using var diskGoesOn = new ManualResetEventSlim();
+        try
+        {
+            master.Disk.OnSync = _ => diskGoesOn.Wait();
+            for (var number = 0; number < Count; number++)
+            {
+                var end = master.Append(number).End;
+                master.Replica.Journal.Announce();
+                await group.EventuallyAsync(() => master.Replica.Journal.Applied >= end, $"{number} is confirmed");
+            }
+        }
+        finally
+        {
+            diskGoesOn.Set();
+        }
+
+        Assert.That(await group.AgreedAsync(Count), Is.EqualTo(Enumerable.Range(0, Count)));
+    }
+
+    [Test]
+    public async Task What_local_mem_confirms_is_in_the_masters_file()
+    {
+        await using var group = await ReplicaGroup.StartAsync(options => options with { Sync = SyncPolicy.LocalMem });
+        var master = await group.SettledMasterAsync();
+        using var diskGoesOn = new ManualResetEventSlim();
+        try
+        {
+            master.Disk.OnSync = _ => diskGoesOn.Wait();
+            var first = master.Append(0).End;
+            await group.EventuallyAsync(() => master.Replica.Journal.Applied >= first, "it waits for no sync");
+            var second = master.Append(1).End;
+            master.Replica.Journal.Announce();
+            await group.EventuallyAsync(() => group.Others(master).All(slave => slave.Replica.Journal.End >= second), "the slaves have it");
+            Assert.That(master.Replica.Journal.Applied, Is.EqualTo(first), "the file does not");
+        }
+        finally
+        {
+            diskGoesOn.Set();
+        }
+
+        Assert.That(await group.AgreedAsync(2), Is.EqualTo(Enumerable.Range(0, 2)));
     }
 
     private static Task<ReplicaGroup> StartAsync(TimeSpan stallLimit) => ReplicaGroup.StartAsync(options => options with

@@ -14,6 +14,7 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
     private readonly TaskCompletionSource<Exception> _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly bool _commits;
     private long _offered;
+    private long _written;
     private int _announced;
 
     private Opened(Numbers numbers, bool commits) => (Numbers, _commits) = (numbers, commits);
@@ -23,6 +24,8 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
     public Journal Journal { get; private set; } = null!;
 
     public Position Offered => new(Volatile.Read(ref _offered));
+
+    public Position Written => new(Volatile.Read(ref _written));
 
     /// <summary>Batches that the journal was made to announce, before its writer came to it.</summary>
     public int Announced => Volatile.Read(ref _announced);
@@ -100,6 +103,8 @@ internal sealed class Opened : IJournalObserver, IAsyncDisposable
             Interlocked.Increment(ref _announced);
         }
     }
+
+    void IJournalObserver.OnWritten(Position written) => Volatile.Write(ref _written, written.Value);
 
     void IJournalObserver.OnDurable(Position durable)
     {

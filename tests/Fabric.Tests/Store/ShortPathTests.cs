@@ -106,6 +106,8 @@ internal sealed class ShortPathTests
             Assert.That(opened.Offered, Is.EqualTo(first.End), "the slaves are still at work on the first");
             opened.Journal.AdvanceCommitted(first.End);
             Assert.That(opened.Offered, Is.EqualTo(second.End), "what gathered meanwhile is offered by who says that they are done");
+            await Opened.UntilAsync(() => opened.Written == first.End, "the first is in the file");
+            Assert.That(opened.Journal.Written, Is.EqualTo(first.End));
 
             opened.Journal.AdvanceCommitted(second.End);
             var third = opened.Append(3);
@@ -153,6 +155,59 @@ internal sealed class ShortPathTests
 
         await opened.Journal.WaitDurableAsync(last).WaitAsync(Limit);
         Assert.That(opened.Offered, Is.EqualTo(last));
+    }
+
+    [Test]
+    public async Task A_batch_is_written_when_it_is_in_the_file_and_not_when_it_is_about_to_be()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        using var diskGoesOn = new ManualResetEventSlim();
+        using var writing = new ManualResetEventSlim();
+        try
+        {
+            disk.OnWrite = _ =>
+            {
+                writing.Set();
+                diskGoesOn.Wait();
+            };
+            var before = opened.Journal.End;
+            var appended = opened.Append(1);
+            opened.Journal.Announce();
+            Assert.That(writing.Wait(Limit));
+            await Opened.UntilAsync(() => opened.Offered == appended.End, "it is offered");
+            Assert.That((opened.Journal.Written, opened.Written), Is.EqualTo((before, before)));
+            diskGoesOn.Set();
+            await Opened.UntilAsync(() => opened.Written == appended.End, "it is in the file");
+        }
+        finally
+        {
+            diskGoesOn.Set();
+        }
+    }
+
+    [Test]
+    public async Task The_mark_of_the_segment_before_is_progress_of_its_own()
+    {
+        var disk = new CrashDisk();
+        await using var opened = await OpenAsync(disk);
+        var since = new List<long?>();
+        await Opened.UntilAsync(() => opened.Journal.PendingSince is null, "nothing waits");
+        disk.OnSync = _ =>
+        {
+            if (Thread.CurrentThread.Name == "journal writer") // the keeper prepares a spare meanwhile
+            {
+                since.Add(opened.Journal.PendingSince);
+            }
+        };
+        foreach (var number in Enumerable.Range(0, 2))
+        {
+            since.Clear();
+            await opened.Journal.WaitDurableAsync(opened.Append(number, 700_000).End).WaitAsync(Limit);
+        }
+
+        Assert.That(since, Has.Count.GreaterThanOrEqualTo(2), "the second went into a segment of its own");
+        Assert.That(since[^1], Is.GreaterThan(since[^2]!.Value));
     }
 
     [Test]
