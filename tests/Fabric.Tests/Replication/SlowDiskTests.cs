@@ -1,5 +1,6 @@
 using Fabric.Replication;
 using Fabric.Replication.Core;
+using Fabric.Tests.Store;
 
 namespace Fabric.Tests.Replication;
 
@@ -66,22 +67,15 @@ internal sealed class SlowDiskTests
         const int Count = 20;
         await using var group = await StartAsync(stallLimit: TimeSpan.FromSeconds(10));
         var master = await group.SettledMasterAsync();
-        using var diskGoesOn = new ManualResetEventSlim();
-        try
+        using var hold = Hold.Syncs(master.Disk);
+        for (var number = 0; number < Count; number++)
         {
-            master.Disk.OnSync = _ => diskGoesOn.Wait();
-            for (var number = 0; number < Count; number++)
-            {
-                var end = master.Append(number).End;
-                master.Replica.Journal.Announce();
-                await group.EventuallyAsync(() => master.Replica.Journal.Applied >= end, $"{number} is confirmed");
-            }
-        }
-        finally
-        {
-            diskGoesOn.Set();
+            var end = master.Append(number).End;
+            master.Replica.Journal.Announce();
+            await group.EventuallyAsync(() => master.Replica.Journal.Applied >= end, $"{number} is confirmed");
         }
 
+        hold.Release();
         Assert.That(await group.AgreedAsync(Count), Is.EqualTo(Enumerable.Range(0, Count)));
     }
 
@@ -90,22 +84,14 @@ internal sealed class SlowDiskTests
     {
         await using var group = await ReplicaGroup.StartAsync(options => options with { Sync = SyncPolicy.LocalMem });
         var master = await group.SettledMasterAsync();
-        using var diskGoesOn = new ManualResetEventSlim();
-        try
-        {
-            master.Disk.OnSync = _ => diskGoesOn.Wait();
-            var first = master.Append(0).End;
-            await group.EventuallyAsync(() => master.Replica.Journal.Applied >= first, "it waits for no sync");
-            var second = master.Append(1).End;
-            master.Replica.Journal.Announce();
-            await group.EventuallyAsync(() => group.Others(master).All(slave => slave.Replica.Journal.End >= second), "the slaves have it");
-            Assert.That(master.Replica.Journal.Applied, Is.EqualTo(first), "the file does not");
-        }
-        finally
-        {
-            diskGoesOn.Set();
-        }
-
+        using var hold = Hold.Syncs(master.Disk);
+        var first = master.Append(0).End;
+        await group.EventuallyAsync(() => master.Replica.Journal.Applied >= first, "it waits for no sync");
+        var second = master.Append(1).End;
+        master.Replica.Journal.Announce();
+        await group.EventuallyAsync(() => group.Others(master).All(slave => slave.Replica.Journal.End >= second), "the slaves have it");
+        Assert.That(master.Replica.Journal.Applied, Is.EqualTo(first), "the file does not");
+        hold.Release();
         Assert.That(await group.AgreedAsync(2), Is.EqualTo(Enumerable.Range(0, 2)));
     }
 

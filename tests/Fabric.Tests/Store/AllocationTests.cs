@@ -16,45 +16,29 @@ internal sealed class AllocationTests
     [Test]
     public async Task Appending_and_copying_allocate_nothing()
     {
-        using var diskGoesOn = new ManualResetEventSlim();
         var disk = new CrashDisk();
         await using var opened = await Opened.OpenAsync(Home, disk);
-        try
-        {
-            opened.BecomeMaster();
-            await opened.AppendAppliedAsync(0, 100);
-            disk.OnSync = _ => diskGoesOn.Wait();
-            opened.Append(100);
-            await Opened.UntilAsync(() => opened.Journal.Offered == opened.Journal.End, "the writer is busy");
-            var body = new byte[1024];
-            var buffer = new byte[Portion];
-            Assert.That(Measure(_ => AppendMany(opened.Journal, body)), Is.Zero, "append");
-            Assert.That(Measure(_ => opened.Journal.CopyRecords(Position.Zero, buffer)), Is.Zero, "copy");
-        }
-        finally
-        {
-            diskGoesOn.Set();
-        }
+        opened.BecomeMaster();
+        await opened.AppendAppliedAsync(0, 100);
+        using var hold = Hold.Syncs(disk);
+        opened.Append(100);
+        await Opened.UntilAsync(() => opened.Journal.Offered == opened.Journal.End, "the writer is busy");
+        var body = new byte[1024];
+        var buffer = new byte[Portion];
+        Assert.That(Measure(_ => AppendMany(opened.Journal, body)), Is.Zero, "append");
+        Assert.That(Measure(_ => opened.Journal.CopyRecords(Position.Zero, buffer)), Is.Zero, "copy");
     }
 
     [Test]
     public async Task Taking_replicated_bytes_allocates_nothing()
     {
         var bytes = await MakeAsync();
-        using var diskGoesOn = new ManualResetEventSlim();
         var disk = new CrashDisk();
         await using var slave = await Opened.OpenAsync(Home, disk);
-        try
-        {
-            disk.OnSync = _ => diskGoesOn.Wait();
-            Take(slave.Journal, bytes, 0, 1);
-            await Opened.UntilAsync(() => slave.Journal.Offered == slave.Journal.End, "the writer is busy");
-            Assert.That(Measure(round => Take(slave.Journal, bytes, 1 + (round * 20), 20)), Is.Zero);
-        }
-        finally
-        {
-            diskGoesOn.Set();
-        }
+        using var hold = Hold.Syncs(disk);
+        Take(slave.Journal, bytes, 0, 1);
+        await Opened.UntilAsync(() => slave.Journal.Offered == slave.Journal.End, "the writer is busy");
+        Assert.That(Measure(round => Take(slave.Journal, bytes, 1 + (round * 20), 20)), Is.Zero);
     }
 
     private static void AppendMany(Journal journal, byte[] body)

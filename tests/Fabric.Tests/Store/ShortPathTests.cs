@@ -68,24 +68,16 @@ internal sealed class ShortPathTests
     {
         var disk = new CrashDisk();
         await using var opened = await OpenAsync(disk);
-        using var diskGoesOn = new ManualResetEventSlim();
-        try
-        {
-            disk.OnSync = _ => diskGoesOn.Wait();
-            var first = opened.Append(1);
-            opened.Journal.Announce();
-            await Opened.UntilAsync(() => opened.Offered == first.End, "the first is announced");
+        using var hold = Hold.Syncs(disk);
+        var first = opened.Append(1);
+        opened.Journal.Announce();
+        await Opened.UntilAsync(() => opened.Offered == first.End, "the first is announced");
 
-            var second = opened.Append(2);
-            opened.Journal.Announce();
-            Assert.That(opened.Journal.Offered, Is.EqualTo(first.End), "the writer is at work, and will take all that has gathered");
-            diskGoesOn.Set();
-            await Opened.UntilAsync(() => opened.Offered == second.End, "the second is announced");
-        }
-        finally
-        {
-            diskGoesOn.Set();
-        }
+        var second = opened.Append(2);
+        opened.Journal.Announce();
+        Assert.That(opened.Journal.Offered, Is.EqualTo(first.End), "the writer is at work, and will take all that has gathered");
+        hold.Release();
+        await Opened.UntilAsync(() => opened.Offered == second.End, "the second is announced");
     }
 
     [Test]
@@ -93,37 +85,29 @@ internal sealed class ShortPathTests
     {
         var disk = new CrashDisk();
         await using var opened = await OpenAsync(disk);
-        using var diskGoesOn = new ManualResetEventSlim();
-        try
-        {
-            disk.OnSync = _ => diskGoesOn.Wait();
-            var first = opened.Append(1);
-            opened.Journal.Announce();
-            await Opened.UntilAsync(() => opened.Offered == first.End, "the first is announced");
+        using var hold = Hold.Syncs(disk);
+        var first = opened.Append(1);
+        opened.Journal.Announce();
+        await Opened.UntilAsync(() => opened.Offered == first.End, "the first is announced");
 
-            var second = opened.Append(2);
-            opened.Journal.Announce();
-            Assert.That(opened.Offered, Is.EqualTo(first.End), "the slaves are still at work on the first");
-            opened.Journal.AdvanceCommitted(first.End);
-            Assert.That(opened.Offered, Is.EqualTo(second.End), "what gathered meanwhile is offered by who says that they are done");
-            await Opened.UntilAsync(() => opened.Written == first.End, "the first is in the file");
-            Assert.That(opened.Journal.Written, Is.EqualTo(first.End));
+        var second = opened.Append(2);
+        opened.Journal.Announce();
+        Assert.That(opened.Offered, Is.EqualTo(first.End), "the slaves are still at work on the first");
+        opened.Journal.AdvanceCommitted(first.End);
+        Assert.That(opened.Offered, Is.EqualTo(second.End), "what gathered meanwhile is offered by who says that they are done");
+        await Opened.UntilAsync(() => opened.Written == first.End, "the first is in the file");
+        Assert.That(opened.Journal.Written, Is.EqualTo(first.End));
 
-            opened.Journal.AdvanceCommitted(second.End);
-            var third = opened.Append(3);
-            var fourth = opened.Append(4);
-            Assert.That(opened.Offered, Is.EqualTo(second.End), "not before who appends says that this is all for now");
-            opened.Journal.Announce();
-            Assert.That(opened.Offered, Is.EqualTo(fourth.End));
-            var bytes = new byte[1000];
-            Assert.That(opened.Journal.CopyRecords(third.Position, bytes), Is.EqualTo(fourth.End - third.Position));
-            Assert.That((opened.Journal.Durable, opened.Journal.Applied), Is.EqualTo((first.Position, second.End)));
-        }
-        finally
-        {
-            diskGoesOn.Set();
-        }
-
+        opened.Journal.AdvanceCommitted(second.End);
+        var third = opened.Append(3);
+        var fourth = opened.Append(4);
+        Assert.That(opened.Offered, Is.EqualTo(second.End), "not before who appends says that this is all for now");
+        opened.Journal.Announce();
+        Assert.That(opened.Offered, Is.EqualTo(fourth.End));
+        var bytes = new byte[1000];
+        Assert.That(opened.Journal.CopyRecords(third.Position, bytes), Is.EqualTo(fourth.End - third.Position));
+        Assert.That((opened.Journal.Durable, opened.Journal.Applied), Is.EqualTo((first.Position, second.End)));
+        hold.Release();
         await opened.Journal.WaitDurableAsync(opened.Journal.End).WaitAsync(Limit);
         Assert.That(opened.Offered, Is.EqualTo(opened.Journal.End));
     }
@@ -134,25 +118,17 @@ internal sealed class ShortPathTests
         const int BatchBytesMax = 1024 * 1024;
         var disk = new CrashDisk();
         await using var opened = await OpenAsync(disk);
-        using var diskGoesOn = new ManualResetEventSlim();
         var last = Position.Zero;
-        try
+        using var hold = Hold.Syncs(disk);
+        for (var number = 0; number < 50; number++)
         {
-            disk.OnSync = _ => diskGoesOn.Wait();
-            for (var number = 0; number < 50; number++)
-            {
-                last = opened.Append(number, 50_000).End;
-                opened.Journal.Announce();
-                opened.Journal.AdvanceCommitted(opened.Offered);
-            }
-
-            Assert.That(opened.Offered - opened.Journal.Durable, Is.GreaterThan(BatchBytesMax - 100_000).And.LessThanOrEqualTo(BatchBytesMax));
-        }
-        finally
-        {
-            diskGoesOn.Set();
+            last = opened.Append(number, 50_000).End;
+            opened.Journal.Announce();
+            opened.Journal.AdvanceCommitted(opened.Offered);
         }
 
+        Assert.That(opened.Offered - opened.Journal.Durable, Is.GreaterThan(BatchBytesMax - 100_000).And.LessThanOrEqualTo(BatchBytesMax));
+        hold.Release();
         await opened.Journal.WaitDurableAsync(last).WaitAsync(Limit);
         Assert.That(opened.Offered, Is.EqualTo(last));
     }
@@ -162,28 +138,15 @@ internal sealed class ShortPathTests
     {
         var disk = new CrashDisk();
         await using var opened = await OpenAsync(disk);
-        using var diskGoesOn = new ManualResetEventSlim();
-        using var writing = new ManualResetEventSlim();
-        try
-        {
-            disk.OnWrite = _ =>
-            {
-                writing.Set();
-                diskGoesOn.Wait();
-            };
-            var before = opened.Journal.End;
-            var appended = opened.Append(1);
-            opened.Journal.Announce();
-            Assert.That(writing.Wait(Limit));
-            await Opened.UntilAsync(() => opened.Offered == appended.End, "it is offered");
-            Assert.That((opened.Journal.Written, opened.Written), Is.EqualTo((before, before)));
-            diskGoesOn.Set();
-            await Opened.UntilAsync(() => opened.Written == appended.End, "it is in the file");
-        }
-        finally
-        {
-            diskGoesOn.Set();
-        }
+        using var hold = Hold.Writes(disk);
+        var before = opened.Journal.End;
+        var appended = opened.Append(1);
+        opened.Journal.Announce();
+        Assert.That(hold.Reached.WaitOne(Limit));
+        await Opened.UntilAsync(() => opened.Offered == appended.End, "it is offered");
+        Assert.That((opened.Journal.Written, opened.Written), Is.EqualTo((before, before)));
+        hold.Release();
+        await Opened.UntilAsync(() => opened.Written == appended.End, "it is in the file");
     }
 
     [Test]
