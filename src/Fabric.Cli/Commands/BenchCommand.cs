@@ -25,6 +25,7 @@ internal static class BenchCommand
     private static async Task<ExitCode> RunAsync(Invocation invocation)
     {
         ProducerCommand.NotNegative(invocation, Producers, Consumers, Size, Duration, WarmUp, InFlight, Rate);
+        ProducerCommand.NotMore(invocation, Size, ProducerCommand.SizeMax);
         var plan = new BenchPlan
         {
             Destination = invocation.IsGiven(Client.Destination)

@@ -36,7 +36,7 @@ internal static class ConsumerCommand
     {
         ProducerCommand.NotNegative(invocation, Count, Sleep, BatchSize, ReceiveTimeout);
         var destination = Client.DestinationOf(invocation);
-        invocation.Out.WriteLine($"Using destination: {destination}, on broker: {invocation.Get(Client.Url)}");
+        invocation.Out.WriteLine($"Using destination: {destination}, on broker: {Client.ShownUrlOf(invocation)}");
         await using var client = await Client.CreateAsync(invocation).ConfigureAwait(false);
         await ClientOptions.ConnectAsync(client, invocation).ConfigureAwait(false);
         await using var consumer = client.CreateConsumer<object?>(destination);

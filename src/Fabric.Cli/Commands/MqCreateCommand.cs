@@ -10,7 +10,6 @@ namespace Fabric.Cli.Commands;
 /// <summary><c>mq-create</c>: a broker's profile, and the containers that run it (fabric.md §3.7).</summary>
 internal static class MqCreateCommand
 {
-    private const int ReplicasMax = 9;
     private static readonly string[] KindsOfOthers = ["MasterSlave", "NPlusOne"];
 
     private static readonly Argument<string> Name = new("NAME") { Description = "The broker's name." };
@@ -53,6 +52,7 @@ internal static class MqCreateCommand
         var assigned = SplitNames(invocation.Get(AssignContainer));
         Array.ForEach(created, ContainerCreateCommand.CheckName);
         var broker = ReadOptions(invocation);
+        WarnOfOptionsWithoutEffect(invocation, broker);
         await using var registry = await invocation.ConnectAsync().ConfigureAwait(false);
         var directory = new ContainerDirectory(registry);
         broker = broker with
@@ -73,7 +73,7 @@ internal static class MqCreateCommand
         await CheckContainersAsync(directory, created, assigned, invocation.CancellationToken).ConfigureAwait(false);
         var parent = created.Length > 0 ? await ContainerCreateCommand.ParentAsync(invocation, directory).ConfigureAwait(false) : "";
 
-        var profile = await broker.WriteAsync(registry, invocation.CancellationToken).ConfigureAwait(false);
+        var profile = await WriteAsync(broker, registry, invocation.CancellationToken).ConfigureAwait(false);
         invocation.Out.WriteLine($"MQ profile {profile} ready");
         foreach (var container in assigned)
         {
@@ -88,6 +88,37 @@ internal static class MqCreateCommand
         }
 
         return await WaitForCreatedAsync(invocation, registry, created, limit).ConfigureAwait(false);
+    }
+
+    private static async Task<string> WriteAsync(BrokerProfile broker, FabricRegistry registry, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await broker.WriteAsync(registry, cancellationToken).ConfigureAwait(false);
+        }
+        catch (FormatException exception)
+        {
+            throw new CliException(ExitCode.Usage, exception.Message, "no container could run the broker; nothing has been changed", "--property KEY=VALUE", exception);
+        }
+    }
+
+    /// <summary>Says which options this version keeps in the profile and does nothing about.</summary>
+    private static void WarnOfOptionsWithoutEffect(Invocation invocation, BrokerProfile broker)
+    {
+        (Option Option, bool IsGiven)[] kept =
+        [
+            (Config, broker.Config is not null), (Networks, broker.Networks.Count > 0), (NetworksUserName, broker.NetworksUserName is not null),
+            (NetworksPassword, broker.NetworksPassword is not null), (MinimumInstances, broker.MinimumInstances is not null),
+        ];
+        foreach (var (option, _) in kept.Where(option => option.IsGiven))
+        {
+            invocation.Error.WriteLine($"warning: {option.Name} is kept in the profile; it has no effect in this version");
+        }
+
+        foreach (var connector in broker.Ports.Keys.Where(connector => connector != BrokerSettings.OpenWire))
+        {
+            invocation.Error.WriteLine($"warning: --port {connector} is kept in the profile; this version has no connector but {BrokerSettings.OpenWire}");
+        }
     }
 
     /// <summary>Containers of one broker wait for each other, so all are asked for before any is waited for.</summary>
@@ -138,16 +169,17 @@ internal static class MqCreateCommand
             ParentProfile = invocation.Get(ParentProfile),
             Group = invocation.Get(Group),
             Kind = kind,
-            Replicas = kind == BrokerProfile.StandAlone ? 1 : CheckReplicas(invocation.Get(Replicas)),
+            Replicas = kind == BrokerProfile.StandAlone ? CheckAlone(invocation.Get(Replicas)) : CheckReplicas(invocation.Get(Replicas)),
             Data = invocation.Get(Data),
             Config = invocation.Get(Config),
             Networks = [.. (invocation.Get(Networks) ?? []).SelectMany(SplitNames)],
             NetworksUserName = invocation.Get(NetworksUserName),
             NetworksPassword = invocation.Get(NetworksPassword),
-            MinimumInstances = invocation.Get(MinimumInstances),
-            Ports = (invocation.Get(Port) ?? []).Select(ReadPort).ToDictionary(port => port.Key, port => port.Value, StringComparer.Ordinal),
-            Properties = (invocation.Get(Property) ?? []).Select(property => ReadPair("--property", property))
-                .ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal),
+            MinimumInstances = invocation.Get(MinimumInstances) is not < 0 and var instances
+                ? instances
+                : throw new CliException(ExitCode.Usage, "--minimumInstances must not be negative"),
+            Ports = Once("--port", (invocation.Get(Port) ?? []).Select(ReadPort)),
+            Properties = Once("--property", (invocation.Get(Property) ?? []).Select(property => ReadPair("--property", property))),
         };
     }
 
@@ -182,9 +214,30 @@ internal static class MqCreateCommand
             : new CliException(ExitCode.Usage, $"there is no kind '{kind}'", null, "--kind Replicated or --kind StandAlone");
     }
 
-    private static int? CheckReplicas(int? replicas) => replicas is null or (>= 1 and <= ReplicasMax)
+    private static int? CheckReplicas(int? replicas) => replicas is null or (>= 1 and <= BrokerSettings.ReplicasMax)
         ? replicas
-        : throw new CliException(ExitCode.Usage, $"--replicas is a number from 1 to {ReplicasMax}");
+        : throw new CliException(ExitCode.Usage, $"--replicas is a number from 1 to {BrokerSettings.ReplicasMax}");
+
+    private static int CheckAlone(int? replicas) => replicas is null or 1
+        ? 1
+        : throw new CliException(
+            ExitCode.Usage, $"--replicas {replicas} contradicts --kind {BrokerProfile.StandAlone}", "a broker that stands alone has one copy of its messages",
+            $"--kind {BrokerProfile.Replicated}");
+
+    /// <exception cref="CliException">A key is given twice, and nobody can know which value is meant.</exception>
+    private static Dictionary<string, T> Once<T>(string option, IEnumerable<KeyValuePair<string, T>> pairs)
+    {
+        var once = new Dictionary<string, T>(StringComparer.Ordinal);
+        foreach (var (key, value) in pairs)
+        {
+            if (!once.TryAdd(key, value))
+            {
+                throw new CliException(ExitCode.Usage, $"{option} {key} is given twice");
+            }
+        }
+
+        return once;
+    }
 
     private static async Task CheckContainersAsync(
         ContainerDirectory directory, string[] created, string[] assigned, CancellationToken cancellationToken)

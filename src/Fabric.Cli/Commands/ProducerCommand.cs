@@ -8,6 +8,10 @@ namespace Fabric.Cli.Commands;
 /// <summary><c>producer</c>: sends numbered messages, each confirmed before the next; the lines are those of A-MQ's <c>mq-client</c>.</summary>
 internal static class ProducerCommand
 {
+    /// <summary>The most bytes of a body that are tried; brokers take less.</summary>
+    internal const int SizeMax = 1 << 30;
+
+    private const long TimeToLiveMax = 100L * 365 * 24 * 3600 * 1000;
     private static readonly ClientOptions Client = new();
     private static readonly Option<int> Count = new("--count", "-n", "--messageCount", "--message-count")
     {
@@ -44,8 +48,14 @@ internal static class ProducerCommand
     private static async Task<ExitCode> RunAsync(Invocation invocation)
     {
         NotNegative(invocation, Count, Sleep, Size, BatchSize);
+        NotMore(invocation, Size, SizeMax);
+        if (invocation.Get(TimeToLive) is < 0 or > TimeToLiveMax)
+        {
+            throw new CliException(ExitCode.Usage, $"{TimeToLive.Name} is {invocation.Get(TimeToLive)}; it must be from 0 to {TimeToLiveMax}, a hundred years");
+        }
+
         var destination = Client.DestinationOf(invocation);
-        invocation.Out.WriteLine($"Using destination: {destination}, on broker: {invocation.Get(Client.Url)}");
+        invocation.Out.WriteLine($"Using destination: {destination}, on broker: {Client.ShownUrlOf(invocation)}");
         await using var client = await Client.CreateAsync(invocation).ConfigureAwait(false);
         await ClientOptions.ConnectAsync(client, invocation).ConfigureAwait(false);
         var sent = 0;
@@ -115,6 +125,15 @@ internal static class ProducerCommand
             {
                 await transaction.DisposeAsync().ConfigureAwait(false);
             }
+        }
+    }
+
+    /// <exception cref="CliException">The number is larger.</exception>
+    internal static void NotMore(Invocation invocation, Option<int> option, int most)
+    {
+        if (invocation.Get(option) > most)
+        {
+            throw new CliException(ExitCode.Usage, $"{option.Name} is {invocation.Get(option)}; it must be at most {most}");
         }
     }
 

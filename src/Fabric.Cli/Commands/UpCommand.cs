@@ -98,7 +98,15 @@ internal static class UpCommand
             return null;
         }
 
-        await fabric.CheckPortsAsync().ConfigureAwait(false);
+        try
+        {
+            await fabric.CheckPortsAsync().ConfigureAwait(false);
+        }
+        catch (CliException) when (fabric.IsRootRunning)
+        {
+            return null; // somebody else's up has started it meanwhile
+        }
+
         fabric.KeepPassword(RegistryOptions.DefaultPassword);
 
         // Before the root, so that what comes of it can be wiped, however far it comes.
@@ -145,8 +153,13 @@ internal static class UpCommand
             }
 
             invocation.Error.WriteLine($"creating {name}");
-            await ContainerCreateCommand.CreateChildAsync(
-                directory, name, DevelopmentFabric.RootName, FabricCreation.FirstVersion, [profile], invocation.CancellationToken).ConfigureAwait(false);
+            if (!await directory.TryCreateChildAsync(
+                name, DevelopmentFabric.RootName, FabricCreation.FirstVersion, [profile], invocation.CancellationToken).ConfigureAwait(false))
+            {
+                // Else somebody else's up has created it meanwhile.
+                await ContainerCreateCommand.CheckIsGoneAsync(directory, name, invocation.CancellationToken).ConfigureAwait(false);
+            }
+
             await ContainerStartCommand.WaitUntilUpAsync(invocation, registry, name, ContainerLimit, provisioned: false).ConfigureAwait(false);
         }
     }

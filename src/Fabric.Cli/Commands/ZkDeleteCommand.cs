@@ -13,6 +13,11 @@ internal static class ZkDeleteCommand
         line.Create("zk-delete", "Delete a znode.", [Path, Recursive], async invocation =>
         {
             var path = ZkListCommand.PathOf(invocation, Path);
+            if (path == "/")
+            {
+                throw new CliException(ExitCode.Usage, "the root znode cannot be deleted", null, "name a znode below it: fabric zk-list / lists them");
+            }
+
             await using var registry = await invocation.ConnectAsync().ConfigureAwait(false);
             if (await registry.ExistsAsync(path, invocation.CancellationToken).ConfigureAwait(false) is null)
             {

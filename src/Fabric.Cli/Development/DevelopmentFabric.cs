@@ -146,8 +146,8 @@ internal sealed class DevelopmentFabric
                 "--port-offset", Settings.PortOffset.ToString(CultureInfo.InvariantCulture), "--detach",
             ]);
 
-        // That names the registry of other commands; this one's is its own unless the command line says otherwise.
-        return _context.Processes.Start(start with { WithheldVariables = [GlobalOptions.ZooKeeperVariable] });
+        // They name the registry of other commands; this one's is its own unless the command line says otherwise, and so is the password in its directory.
+        return _context.Processes.Start(start with { WithheldVariables = [GlobalOptions.ZooKeeperVariable, GlobalOptions.PasswordVariable] });
     }
 
     /// <summary>Connects to the registry as soon as it answers.</summary>
@@ -162,8 +162,9 @@ internal sealed class DevelopmentFabric
             _context.Runtime,
             new RegistryOptions { ConnectString = Settings.Registry, Password = password, ConnectTimeout = RootLimit },
             null, giveUp.Token);
-        if (root is null || await Task.WhenAny(connecting, root.Ended).ConfigureAwait(false) == connecting)
+        if (root is null || await Task.WhenAny(connecting, root.Ended).ConfigureAwait(false) == connecting || IsRootRunning)
         {
+            // It may have ended because somebody else's up was first: that one's root is as good.
             return await connecting.ConfigureAwait(false);
         }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Fabric.Client;
+using Fabric.Client.Connections;
 using Fabric.Registry;
 
 namespace Fabric.Cli.Frame;
@@ -52,9 +53,25 @@ internal sealed class ClientOptions
         }
     }
 
+    /// <summary>The broker's URL as it may be shown: without passwords.</summary>
+    /// <exception cref="CliException">It is none.</exception>
+    public string ShownUrlOf(Invocation invocation)
+    {
+        var url = invocation.Get(Url)!;
+        try
+        {
+            return string.IsNullOrWhiteSpace(url) ? throw new UriFormatException("--url is empty") : ClientUrl.Parse(url).Text;
+        }
+        catch (UriFormatException exception)
+        {
+            throw new CliException(ExitCode.Usage, exception.Message, null, $"--url {DefaultUrl}", exception);
+        }
+    }
+
     /// <summary>A client for the invocation's options; a registry that is to be asked must answer, so that its absence is an error here.</summary>
     public async Task<FabricClient> CreateAsync(Invocation invocation)
     {
+        ShownUrlOf(invocation); // a URL that is none is said before anybody is asked
         var url = invocation.Get(Url)!;
         var hosts = invocation.GivenZooKeeper;
         var isDiscovery = url.StartsWith("discovery:", StringComparison.OrdinalIgnoreCase);
@@ -69,21 +86,14 @@ internal sealed class ClientOptions
                 invocation.Context.Runtime, invocation.RegistryOptions with { ConnectString = hosts }, null, invocation.CancellationToken).ConfigureAwait(false);
         }
 
-        try
+        return new FabricClient(url, new FabricClientOptions
         {
-            return new FabricClient(url, new FabricClientOptions
-            {
-                UserName = invocation.Get(User) ?? invocation.Context.Environment("FABRIC_USER"),
-                Password = PasswordOf(invocation),
-                ZooKeeper = hosts,
-                ZooKeeperPassword = invocation.RegistryOptions.Password,
-                Runtime = invocation.Context.Runtime,
-            });
-        }
-        catch (UriFormatException exception)
-        {
-            throw new CliException(ExitCode.Usage, exception.Message, innerException: exception);
-        }
+            UserName = invocation.Get(User) ?? invocation.Context.Environment("FABRIC_USER"),
+            Password = PasswordOf(invocation),
+            ZooKeeper = hosts,
+            ZooKeeperPassword = invocation.RegistryOptions.Password,
+            Runtime = invocation.Context.Runtime,
+        });
     }
 
     /// <summary>Connects, and says to whom, now and after every failover.</summary>

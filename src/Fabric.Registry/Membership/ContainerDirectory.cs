@@ -53,7 +53,8 @@ public sealed record ContainerInfo(
 /// <summary>The containers of a fabric. Every call asks the registry; nothing is kept. Thread-safe.</summary>
 public sealed class ContainerDirectory(FabricRegistry registry)
 {
-    private static readonly string[] OwnFacts = ["parent", "ip"];
+    private const string ParentFact = "parent";
+    private static readonly string[] OwnFacts = [ParentFact, "ip"];
 
     /// <summary>All containers, by name.</summary>
     public async Task<IReadOnlyList<ContainerInfo>> ListAsync(CancellationToken cancellationToken = default)
@@ -114,7 +115,7 @@ public sealed class ContainerDirectory(FabricRegistry registry)
                     Create(ZnodePaths.ContainerVersion(name), Encoding.UTF8.GetBytes(version)),
                     Create(profilesPath, Encoding.UTF8.GetBytes(string.Join(' ', profiles))),
                     await PutAsync(ZnodePaths.ContainerConfig(name), []), // it and what is below are there when the container runs uncreated
-                    await PutAsync(ZnodePaths.ContainerFact(name, "parent"), Encoding.UTF8.GetBytes(parent)),
+                    await PutAsync(ZnodePaths.ContainerFact(name, ParentFact), Encoding.UTF8.GetBytes(parent)),
                     await PutAsync(ZnodePaths.ContainerWish(name), WishOf(parent, ContainerWishState.Running)),
                 ],
                 cancellationToken);
@@ -166,8 +167,37 @@ public sealed class ContainerDirectory(FabricRegistry registry)
         await registry.DeleteTreeAsync(ZnodePaths.ContainerDomains(name), cancellationToken);
         await registry.DeleteTreeAsync(ZnodePaths.ContainerProvision(name), cancellationToken);
         await registry.DeleteTreeAsync(ZnodePaths.ContainerStatus(name), cancellationToken);
-        await registry.DeleteTreeAsync(ZnodePaths.ContainerConfig(name), cancellationToken);
         await registry.DeleteTreeAsync(ZnodePaths.ContainerVersion(name), cancellationToken);
+        await DeleteFactsAsync(name, cancellationToken);
+    }
+
+    /// <summary>Its parent goes last and with the container itself: what is left of an interrupted deletion would count as a root, which nobody can delete.</summary>
+    private async Task DeleteFactsAsync(string name, CancellationToken cancellationToken)
+    {
+        var config = ZnodePaths.ContainerConfig(name);
+        while (await registry.TryGetChildrenAsync(config, cancellationToken) is { } facts)
+        {
+            foreach (var fact in facts.Where(fact => fact != ParentFact))
+            {
+                await registry.DeleteTreeAsync(ZnodePaths.ContainerFact(name, fact), cancellationToken);
+            }
+
+            var deletions = new List<MultiOperation> { MultiOperation.Delete(config) };
+            if (facts.Contains(ParentFact))
+            {
+                deletions.Insert(0, MultiOperation.Delete(ZnodePaths.ContainerFact(name, ParentFact)));
+            }
+
+            try
+            {
+                await registry.MultiAsync(deletions, cancellationToken);
+                return;
+            }
+            catch (ZooKeeperException exception) when (exception.Error is ZooKeeperError.NotEmpty or ZooKeeperError.NoNode)
+            {
+                // Somebody wrote a fact meanwhile, or deletes too.
+            }
+        }
     }
 
     /// <summary>The root has removed a deleted container's directory. A newer wish stays.</summary>
@@ -261,7 +291,7 @@ public sealed class ContainerDirectory(FabricRegistry registry)
         var wish = await registry.TryGetAsync(ZnodePaths.ContainerWish(name), cancellationToken);
         return new ContainerInfo(
             name,
-            facts.GetValueOrDefault("parent") is { Length: > 0 } parent ? parent : null,
+            facts.GetValueOrDefault(ParentFact) is { Length: > 0 } parent ? parent : null,
             version,
             await IsAliveAsync(name, cancellationToken),
             profiles,

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Fabric.Registry.Profiles;
 
-/// <summary>What <c>mq-create</c> asks for (fabric.md §3.7). Null leaves a key as the profile or its template has it.</summary>
+/// <summary>What <c>mq-create</c> asks for (fabric.md §3.7); <see cref="BrokerSettings"/> is what a container reads of it. Null leaves a key as the profile or its template has it.</summary>
 public sealed record BrokerProfile
 {
     /// <summary>A pid of this name, with the broker's behind it, makes a container run the broker.</summary>
@@ -37,7 +37,7 @@ public sealed record BrokerProfile
     /// <summary><c>Replicated</c> or <c>StandAlone</c>.</summary>
     public string? Kind { get; init; }
 
-    /// <summary>How many replicas, 1 to 9.</summary>
+    /// <summary>How many replicas, 1 to <see cref="BrokerSettings.ReplicasMax"/>.</summary>
     public int? Replicas { get; init; }
 
     /// <summary>Directory of the journal; null for one of the broker's name in each container's own.</summary>
@@ -72,6 +72,7 @@ public sealed record BrokerProfile
     /// <summary>Creates the profile, or changes the keys named here in one that exists.</summary>
     /// <returns>The profile's name.</returns>
     /// <exception cref="RegistryContentException">The version or the parent profile does not exist.</exception>
+    /// <exception cref="FormatException">No container could run what the profile would say; nothing has been written.</exception>
     public async Task<string> WriteAsync(FabricRegistry registry, CancellationToken cancellationToken = default)
     {
         var profiles = new ProfileStore(registry);
@@ -91,6 +92,7 @@ public sealed record BrokerProfile
         var properties = await profiles.TryReadPidAsync(Version, profile, pid, cancellationToken)
             ?? await TemplateAsync(profiles, parent, cancellationToken);
         Fill(properties);
+        BrokerSettings.Read(Name, new Dictionary<string, string>(properties.Properties));
         await profiles.TryCreateAsync(Version, profile, new ProfileAttributes([parent]), cancellationToken);
         await profiles.WritePidAsync(Version, profile, pid, properties, cancellationToken);
         return profile;

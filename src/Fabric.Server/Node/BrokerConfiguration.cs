@@ -1,4 +1,4 @@
-using System.Globalization;
+using Fabric.Registry.Profiles;
 using Fabric.Replication;
 using Fabric.Store.Journal;
 
@@ -8,12 +8,10 @@ namespace Fabric.Server.Node;
 internal sealed record BrokerConfiguration
 {
     /// <summary>Name of the configuration that makes a container run a broker, without the broker's own name.</summary>
-    public const string PidPrefix = "org.fusesource.mq.fabric.server-";
+    public const string PidPrefix = BrokerProfile.PidPrefix;
 
     /// <summary>The same in the registry of the ancestor's later versions.</summary>
     public const string LaterPidPrefix = "io.fabric8.mq.fabric.server-";
-
-    private const string OpenWire = "openwire";
 
     /// <summary>Whether a configuration of this name makes a container run a broker.</summary>
     public static bool IsBroker(string pid) =>
@@ -62,64 +60,37 @@ internal sealed record BrokerConfiguration
     public static BrokerConfiguration Read(
         string pid, IReadOnlyDictionary<string, string> values, string container, string dataDirectory)
     {
-        var instance = pid.StartsWith(PidPrefix, StringComparison.Ordinal) ? pid[PidPrefix.Length..] : pid[LaterPidPrefix.Length..];
-        string Value(string key, string otherwise) =>
-            values.TryGetValue(key, out var value) && !string.IsNullOrWhiteSpace(value) ? value.Trim() : otherwise;
-        int Number(string key, int otherwise, int least, int most)
+        BrokerSettings settings;
+        try
         {
-            var text = Value(key, otherwise.ToString(CultureInfo.InvariantCulture));
-            return int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
-                && number >= least && number <= most
-                    ? number
-                    : throw Wrong(pid, $"{key}={text} is not a number from {least} to {most}");
+            settings = BrokerSettings.Read(pid.StartsWith(PidPrefix, StringComparison.Ordinal) ? pid[PidPrefix.Length..] : pid[LaterPidPrefix.Length..], values);
+        }
+        catch (FormatException exception)
+        {
+            throw new NodeException(ExitCode.BadConfiguration, $"{pid}: {exception.Message}", "fabric mq-create BROKER --property KEY=VALUE", exception);
         }
 
-        long Size(string key, long otherwise, long least, long most)
+        var journal = new JournalOptions
         {
-            var text = Value(key, otherwise.ToString(CultureInfo.InvariantCulture));
-            return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var size) && size >= least && size <= most
-                ? size
-                : throw Wrong(pid, $"{key}={text} is not a number of bytes from {least} to {most}");
-        }
-
-        var broker = Value("broker-name", instance);
-        var group = Value("group", "default");
-        if (!CommandLine.IsContainerName(broker) || !CommandLine.IsContainerName(group))
-        {
-            throw Wrong(pid, $"broker-name={broker} and group={group} must be made of letters, digits, dots, dashes and underscores");
-        }
-
-        var connectors = Value("connectors", OpenWire).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            Directory = DirectoryFor(settings.Data ?? Path.Combine("data", settings.Broker), container, dataDirectory),
+        };
         return new BrokerConfiguration
         {
-            Broker = broker,
-            Group = group,
-            Journal = ReadJournal(DirectoryFor(Value("data", Path.Combine("data", broker)), container, dataDirectory), Size),
-            Replicas = ReplicasFor(pid, Value("kind", "MasterSlave"), Number("replicas", 3, 1, ReplicaSet.MembersMax)),
-            Sync = ReadSync(pid, Value("sync", "quorum_disk")),
-            Weight = Number("weight", 1, 0, 1_000_000),
-            OpenWirePort = values.ContainsKey("openwire-port") ? Number("openwire-port", 0, 0, ushort.MaxValue) : null,
-            UnknownConnectors = [.. connectors.Where(connector => connector != OpenWire)],
+            Broker = settings.Broker,
+            Group = settings.Group,
+            Journal = journal with
+            {
+                SegmentBytes = settings.SegmentBytes ?? journal.SegmentBytes,
+                CheckpointBytes = settings.CheckpointBytes ?? journal.CheckpointBytes,
+                RetainedBytesMax = settings.RetainedBytes ?? journal.RetainedBytesMax,
+            },
+            Replicas = settings.Replicas,
+            Sync = settings.Sync.Aggregate(default(SyncPolicy), (policy, name) => policy | PolicyOf(name)),
+            Weight = settings.Weight,
+            OpenWirePort = settings.OpenWirePort,
+            UnknownConnectors = settings.UnknownConnectors,
         };
     }
-
-    private static JournalOptions ReadJournal(string directory, Func<string, long, long, long, long> size)
-    {
-        var defaults = new JournalOptions { Directory = directory };
-        return defaults with
-        {
-            SegmentBytes = size("segment-bytes", defaults.SegmentBytes, 64 * 1024, 1L << 30),
-            CheckpointBytes = size("checkpoint-bytes", defaults.CheckpointBytes, 64 * 1024, 1L << 36),
-            RetainedBytesMax = size("retained-bytes", defaults.RetainedBytesMax, 0, 1L << 50),
-        };
-    }
-
-    private static int ReplicasFor(string pid, string kind, int replicas) => kind switch
-    {
-        "Replicated" => replicas,
-        "StandAlone" => 1,
-        _ => throw Wrong(pid, $"kind={kind} is not supported; use Replicated (its replicas need no shared directory) or StandAlone"),
-    };
 
     /// <summary>
     /// Replicas never share a directory: an absolute path, which all containers read alike, gets one directory per container below
@@ -136,27 +107,15 @@ internal sealed record BrokerConfiguration
         return Path.IsPathRooted(data) ? Path.Combine(data, container) : Path.GetFullPath(data, dataDirectory);
     }
 
-    private static SyncPolicy ReadSync(string pid, string text)
+    private static SyncPolicy PolicyOf(string name) => name switch
     {
-        var policy = default(SyncPolicy);
-        foreach (var name in text.Split([' ', ',', '+'], StringSplitOptions.RemoveEmptyEntries))
-        {
-            policy |= name switch
-            {
-                "local_mem" => SyncPolicy.LocalMem,
-                "local_disk" => SyncPolicy.LocalDisk,
-                "remote_mem" => SyncPolicy.RemoteMem,
-                "remote_disk" => SyncPolicy.RemoteDisk,
-                "quorum_mem" => SyncPolicy.QuorumMem,
-                "quorum_disk" => SyncPolicy.QuorumDisk,
-                _ => throw Wrong(pid, $"sync={text}: {name} is not one of local_mem, local_disk, remote_mem, remote_disk, quorum_mem, quorum_disk"),
-            };
-        }
-
-        return policy;
-    }
-
-    private static NodeException Wrong(string pid, string what) => new(ExitCode.BadConfiguration, $"{pid}: {what}", "fabric profile-display");
+        "local_mem" => SyncPolicy.LocalMem,
+        "local_disk" => SyncPolicy.LocalDisk,
+        "remote_mem" => SyncPolicy.RemoteMem,
+        "remote_disk" => SyncPolicy.RemoteDisk,
+        "quorum_mem" => SyncPolicy.QuorumMem,
+        _ => SyncPolicy.QuorumDisk,
+    };
 
     private static object Key(BrokerConfiguration configuration) => (
         configuration.Broker, configuration.Group, configuration.Journal, configuration.BatchBytesMax, configuration.UnsyncedBytesMax, configuration.Replicas,

@@ -47,7 +47,7 @@ internal static class CommandLine
           --fail-fast             end when the registry cannot be reached, instead of waiting for it
           --log-level LEVEL       trace, debug, information, warning or error; default information
 
-        The registry's password is read from FABRIC_PASSWORD, or from DIR/registry.password (mode 0600).
+        The registry's password is read from FABRIC_ZOOKEEPER_PASSWORD, or from DIR/registry.password (mode 0600).
         """;
 
     private const int NameLengthMax = 64;

@@ -7,7 +7,7 @@ namespace Fabric.Server.Node;
 internal static class RegistryPassword
 {
     /// <summary>The environment variable that wins over the file.</summary>
-    public const string Variable = "FABRIC_PASSWORD";
+    public const string Variable = "FABRIC_ZOOKEEPER_PASSWORD";
 
     private const string Letters = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789";
     private const int GeneratedLength = 20;

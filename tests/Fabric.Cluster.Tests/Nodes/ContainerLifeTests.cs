@@ -128,7 +128,7 @@ internal sealed class ContainerLifeTests
     {
         var directory = Path.Combine(_root.Data, "stranger");
         await using var stranger = Fabricd.Start(
-            new Dictionary<string, string> { ["FABRIC_PASSWORD"] = "wrong" },
+            new Dictionary<string, string> { ["FABRIC_ZOOKEEPER_PASSWORD"] = "wrong" },
             ["run", "--name", "stranger", "--data", directory, "--zookeeper", _root.ConnectString, "--admin-port", "0"]);
         var (code, _, error) = await stranger.EndAsync();
         Assert.That(code, Is.EqualTo(77));

@@ -62,7 +62,7 @@ internal sealed class OwnContainers : IAsyncDisposable
     {
         var address = AddressOf(name);
         var container = Fabricd.Start(
-            new Dictionary<string, string>(_options.Environment) { ["FABRIC_PASSWORD"] = RootNode.Password },
+            new Dictionary<string, string>(_options.Environment) { ["FABRIC_ZOOKEEPER_PASSWORD"] = RootNode.Password },
             [
                 "run", "--name", name, "--data", DirectoryOf(name), "--zookeeper", _options.ZooKeeper?.Invoke(name, Root) ?? Root.ConnectString,
                 "--bind", $"{address}", "--advertise", $"{_options.Advertise?.Invoke(name) ?? address}",

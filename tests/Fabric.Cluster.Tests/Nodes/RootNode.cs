@@ -63,7 +63,7 @@ internal sealed class RootNode : IAsyncDisposable
         }
 
         _process = Fabricd.Start(
-            new Dictionary<string, string> { ["FABRIC_PASSWORD"] = Password },
+            new Dictionary<string, string> { ["FABRIC_ZOOKEEPER_PASSWORD"] = Password },
             ["run", "--root", "--data", Data, "--port-offset", $"{PortOffset}"]);
         _registry ??= FabricRegistry.Open(FabricRuntime.System, new RegistryOptions { ConnectString = ConnectString, Password = Password });
         await Fabricd.UntilAsync(

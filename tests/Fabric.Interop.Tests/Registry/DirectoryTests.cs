@@ -168,7 +168,7 @@ internal abstract class DirectoryTests : RegistryFixture
 
     [Test]
     public async Task A_broker_called_like_a_stock_profile_gets_a_profile_of_its_own() => Assert.That(
-        await new BrokerProfile { Name = "default", Version = "1.0" }.WriteAsync(Observer), Is.EqualTo("mq-broker-default.default"));
+        await new BrokerProfile { Name = "default", Version = "1.0", Kind = BrokerProfile.Replicated }.WriteAsync(Observer), Is.EqualTo("mq-broker-default.default"));
 
     [Test]
     public async Task A_profile_without_parent_or_version_is_refused()

@@ -74,6 +74,14 @@ internal sealed class DevelopmentFabricTests
         Assert.That(Directory.EnumerateFileSystemEntries(_home), Is.Empty);
     }
 
+    [Test]
+    public async Task What_other_commands_are_told_of_their_registry_is_not_told_to_the_root()
+    {
+        var processes = new Bystander();
+        await CommandRun.RunAsync(processes, _home, "up", "--data", ".", "--port-offset", PortOffset);
+        Assert.That(processes.Withheld, Is.EquivalentTo(new[] { "FABRIC_ZOOKEEPER", "FABRIC_ZOOKEEPER_PASSWORD" }));
+    }
+
     /// <summary>Processes of which one runs, ours, and no other can be started.</summary>
     private sealed class Bystander : IProcesses
     {
@@ -81,9 +89,12 @@ internal sealed class DevelopmentFabricTests
 
         public ProcessIdentity Self => new(1, "self");
 
+        public IReadOnlyList<string> Withheld { get; private set; } = [];
+
         public ISupervisedProcess Start(ProcessStart start)
         {
             Starts++;
+            Withheld = start.WithheldVariables;
             throw new IOException("nothing is started here");
         }
 

@@ -41,7 +41,7 @@ internal sealed class MqCreateTests
     [TestCase("StandAlone", "1")]
     public async Task A_broker_that_exists_keeps_what_is_not_given(string kind, string replicas)
     {
-        await MqCreateAsync("orders", "--kind", kind, "--replicas", "5", "--group", "east");
+        await MqCreateAsync("orders", "--kind", kind, "--replicas", replicas, "--group", "east");
 
         var run = await MqCreateAsync("orders", "--assign-container", "c4", "--property", "weight=7");
 
@@ -63,6 +63,42 @@ internal sealed class MqCreateTests
     [TestCase("--assign-container", "a,b,c,d,e,f,g,h,i,j")]
     public async Task More_replicas_than_there_can_be_are_refused(string option, string value) =>
         Assert.That((await CommandRun.RunAsync("/", ["mq-create", "orders", option, value, "--zookeeper", _registry.ConnectString])).Code, Is.EqualTo(64));
+
+    [TestCase("sync=quorum_dsk", "sync=quorum_dsk: quorum_dsk is not one of")]
+    [TestCase("replicas=0", "replicas=0 is not a number from 1 to 9")]
+    [TestCase("kind=MasterSlave", "kind=MasterSlave is not supported")]
+    [TestCase("openwire-port=x", "openwire-port=x is not a number")]
+    [TestCase("broker-name=a/b", "broker-name=a/b")]
+    public async Task What_no_container_could_run_is_refused_and_changes_nothing(string property, string message)
+    {
+        foreach (var name in new[] { "orders", "bills" })
+        {
+            if (name == "orders")
+            {
+                await MqCreateAsync(name, "--property", "weight=7");
+            }
+
+            var run = await CommandRun.RunAsync("/", ["mq-create", name, "--property", property, "--assign-container", "c4", "--zookeeper", _registry.ConnectString]);
+
+            Assert.That(run.Code, Is.EqualTo(64), run.Error);
+            Assert.That(run.Error, Does.Contain($"error: {message}"));
+        }
+
+        Assert.That(await ReadAsync("orders", "weight", "replicas", "kind", "sync"), Is.EqualTo(new[] { "7", "3", "Replicated", null }));
+        Assert.That(await new ProfileStore(_registry).ExistsAsync("1.0", "bills"), Is.False);
+        Assert.That(await new ProfileStore(_registry).TryReadAssignmentAsync("c4"), Is.Empty);
+    }
+
+    [Test]
+    public async Task Options_without_effect_are_kept_and_said()
+    {
+        var run = await MqCreateAsync("orders", "--networks", "east", "--minimumInstances", "2", "--port", "stomp=61613", "--port", "openwire=61700");
+        Assert.That(run.Error, Is.EqualTo(
+            "warning: --networks is kept in the profile; it has no effect in this version\n"
+            + "warning: --minimumInstances is kept in the profile; it has no effect in this version\n"
+            + "warning: --port stomp is kept in the profile; this version has no connector but openwire\n"));
+        Assert.That(await ReadAsync("orders", "network", "minimumInstances", "stomp-port", "openwire-port"), Is.EqualTo(new[] { "east", "2", "61613", "61700" }));
+    }
 
     private async Task<CommandRun> MqCreateAsync(params string[] arguments)
     {

@@ -23,7 +23,7 @@ internal sealed class ReplicaRequestTests
         _server = await TestServer.StartAsync(directory: _data);
         _registry = await FabricRegistry.ConnectAsync(FabricRuntime.System, new RegistryOptions { ConnectString = Hosts });
         await new FabricCreation { Password = RegistryOptions.DefaultPassword }.CreateAsync(_registry);
-        await new BrokerProfile { Name = "orders", Version = "1.0" }.WriteAsync(_registry);
+        await new BrokerProfile { Name = "orders", Version = "1.0", Kind = BrokerProfile.Replicated }.WriteAsync(_registry);
         await new ContainerDirectory(_registry).TryCreateChildAsync("c1", "root", "1.0", ["orders"]);
         await new ContainerDirectory(_registry).TryCreateChildAsync("c2", "root", "1.0", []);
         await _registry.TryCreateAsync(

@@ -4,6 +4,7 @@ using Fabric.Registry.Membership;
 using Fabric.Runtime;
 using Fabric.Tests.Cli;
 using Fabric.Tests.ZooKeeper.Server;
+using Fabric.ZooKeeper.Jute;
 
 namespace Fabric.Tests.Registry;
 
@@ -82,6 +83,31 @@ internal sealed class ContainerDirectoryTests
 
         await _directory.ForgetWishAsync("c1", await VersionOfWishAsync("c1"));
         Assert.That(await _directory.TryCreateChildAsync("c1", "root", "1.0", []), Is.True);
+    }
+
+    [Test]
+    public async Task A_deletion_that_is_interrupted_leaves_a_container_that_can_be_deleted()
+    {
+        await _directory.TryCreateChildAsync("c1", "root", "1.0", []);
+        var undeletable = new Acl(AclPermissions.Read | AclPermissions.Create, new Id("world", "anyone"));
+        foreach (var path in new[] { ZnodePaths.ContainerFact("c1", "zone"), ZnodePaths.ContainerFact("c1", "zone/rack") })
+        {
+            await _registry.MultiAsync([Fabric.ZooKeeper.Client.MultiOperation.Create(path, Array.Empty<byte>(), [undeletable], CreateMode.Persistent)], CancellationToken.None);
+        }
+
+        Assert.That(async () => await _directory.DeleteAsync("c1", "root"), Throws.Exception);
+
+        Assert.That((await _directory.TryGetAsync("c1"))?.Parent, Is.EqualTo("root"), "else it counts as a root, and nobody can delete it");
+    }
+
+    [Test]
+    public async Task A_deleted_container_leaves_nothing_but_what_is_wanted_of_its_directory()
+    {
+        await _directory.TryCreateChildAsync("c1", "root", "1.0", ["karaf"]);
+        await _registry.PutAsync(ZnodePaths.ContainerFact("c1", "ip"), "node2");
+        await _directory.DeleteAsync("c1", "root");
+        Assert.That(await _directory.TryGetAsync("c1"), Is.Null);
+        Assert.That(await _directory.IsBeingDeletedAsync("c1"), Is.True);
     }
 
     [Test]
