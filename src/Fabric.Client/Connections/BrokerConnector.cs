@@ -51,7 +51,7 @@ internal sealed partial class BrokerConnector(
                 LogStillTrying(url.Text, round, outage.TotalSeconds, failure.Message);
             }
 
-            await brokers.WaitAsync(backOff.Next(outage), runtime.Time, cancellationToken).ConfigureAwait(false);
+            await brokers.WaitAsync(backOff.Next(roundsMax < 0 ? outage : null), runtime.Time, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -172,7 +172,8 @@ internal sealed partial class FailoverConnection
     {
         while (_inFlight < _inFlightMax && _waiting.TryDequeue(out var next))
         {
-            if (!next.IsFinished)
+            // What a transaction that has ended still has here fails with it; admitted, it would wait for an answer that never comes.
+            if (!next.IsFinished && next.Transaction is not { HasEnded: true })
             {
                 Admit(next);
             }

@@ -74,6 +74,33 @@ internal sealed class FailoverTests : TwoBrokersFixture
     }
 
     [Test]
+    public async Task A_transaction_that_ends_without_a_connection_keeps_no_place_in_the_window()
+    {
+        var transaction = await Client.BeginTransactionAsync();
+        var sends = Enumerable.Range(0, 7).Select(i => transaction.SendAsync("queue://out", $"{i}").AsTask()).ToArray(); // three are on their way
+        await using var first = await One.AcceptLoginAsync();
+        await first.ReadUntilAsync<ActiveMQTextMessage>();
+        first.Break();
+        await EventuallyAsync(() => Client.State == ConnectionState.Reconnecting);
+
+        await transaction.RollbackAsync();
+        foreach (var send in sends)
+        {
+            Assert.That(async () => await send, Throws.InstanceOf<FabricException>());
+        }
+
+        await using var second = await Two.AcceptLoginAsync();
+        var after = Enumerable.Range(0, 3).Select(_ => Client.SendAsync("queue://out", "after").AsTask()).ToArray();
+        foreach (var send in after)
+        {
+            var message = await second.ReadUntilAsync<ActiveMQTextMessage>();
+            Assert.That(Text(message), Is.EqualTo("after"));
+            await second.RespondAsync(message);
+            await send;
+        }
+    }
+
+    [Test]
     public async Task Sends_beyond_the_window_wait_and_keep_their_order_over_a_loss()
     {
         var sends = Enumerable.Range(0, 7).Select(i => Client.SendAsync("queue://out", $"{i}").AsTask()).ToArray();

@@ -21,6 +21,25 @@ internal sealed class PolicyTests
     }
 
     [Test]
+    public void Counted_rounds_last_as_long_as_in_Java()
+    {
+        var backOff = new ReconnectBackOff(new FailoverOptions());
+        Assert.That(Enumerable.Range(0, 5).Select(_ => backOff.Next(null).TotalMilliseconds), Is.EqualTo(new double[] { 10, 20, 40, 80, 160 }));
+    }
+
+    [Test]
+    public async Task A_client_that_may_try_five_times_tries_for_as_long_as_in_Java()
+    {
+        using var nobody = new System.Net.Sockets.Socket(System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp);
+        nobody.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0)); // and never listens
+        var port = ((System.Net.IPEndPoint)nobody.LocalEndPoint!).Port;
+        await using var client = new FabricClient($"failover:(tcp://127.0.0.1:{port})?startupMaxReconnectAttempts=5");
+        var start = TimeProvider.System.GetTimestamp();
+        Assert.That(async () => await client.ConnectAsync(), Throws.TypeOf<FabricConnectionException>());
+        Assert.That(TimeProvider.System.GetElapsedTime(start), Is.GreaterThan(TimeSpan.FromMilliseconds(140)), "10 + 20 + 40 + 80 between five rounds");
+    }
+
+    [Test]
     public void Reconnection_never_waits_longer_than_a_tenth_of_the_outage()
     {
         var backOff = new ReconnectBackOff(new FailoverOptions());
