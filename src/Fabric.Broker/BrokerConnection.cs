@@ -166,6 +166,19 @@ public sealed class BrokerConnection
     public bool IsShortOfRoom => _broker.MemoryIsFull || _broker.Journal.Space.IsLow;
 
     /// <summary>
+    /// Whether a message in a transaction is taken although the broker is short of room: who holds messages of queues may acknowledge them with the commit behind it, which makes room. Within
+    /// bounds: the double of the memory limit, and the first half of the disk's reserve.
+    /// </summary>
+    public bool TakesTransactedWithoutRoom
+    {
+        get
+        {
+            using var turn = _broker.Enter();
+            return !Closed && _broker.HasReserve && Consumers.Values.Any(consumer => !consumer.Counted && consumer.Outstanding.Count > 0);
+        }
+    }
+
+    /// <summary>
     /// Ends when the broker takes another message: the journal has room and the memory limit is kept. Await it before each
     /// publication; not to read on meanwhile is the back-pressure.
     /// </summary>
@@ -321,15 +334,18 @@ public sealed class BrokerConnection
 
     /// <summary>
     /// Ends the connection: transactions are rolled back, consumers and producers removed, temporary destinations deleted. Does
-    /// nothing when it is closed. The sink is not called.
+    /// nothing when it is closed. The sink is not called, but to wake the writer for answers that are still to come.
     /// </summary>
-    public void Disconnect(LastDelivered lastDelivered)
+    /// <returns>Accepted: to be confirmed after everything before, or the client would take its last sends for failed.</returns>
+    public BrokerResult Disconnect(LastDelivered lastDelivered)
     {
         using var turn = _broker.Enter();
         if (!Closed)
         {
             _broker.Disconnect(this, lastDelivered);
         }
+
+        return new BrokerResult(BrokerStatus.Accepted, new Position(ConfirmAfter));
     }
 
     /// <summary>

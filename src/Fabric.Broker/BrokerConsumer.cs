@@ -5,11 +5,14 @@ namespace Fabric.Broker;
 /// <summary>A subscription of a connection. Its public members never change, but for <see cref="Prefetch"/>.</summary>
 public sealed class BrokerConsumer
 {
+    /// <summary>The largest window; the Java client's limit.</summary>
+    public const int PrefetchMax = short.MaxValue;
+
     internal BrokerConsumer(BrokerConnection connection, ConsumerRequest request)
     {
         Connection = connection;
         Request = request;
-        Prefetch = Math.Max(0, request.Prefetch);
+        Prefetch = Math.Clamp(request.Prefetch, 0, PrefetchMax);
     }
 
     public BrokerConnection Connection { get; }
@@ -85,11 +88,14 @@ public sealed class BrokerConsumer
         }
     }
 
+    /// <summary>
+    /// Widens it by what the application has seen. After a failover that may be some more than what is held (reference §4.8), but not a whole long queue, whose dispatch would hold up everybody.
+    /// </summary>
     internal void Widen(long messages)
     {
         if (Prefetch > 0)
         {
-            Extension += Math.Max(0, messages);
+            Extension = Math.Min(Extension + Math.Max(0, messages), (Counted ? Unacknowledged : Outstanding.Count) + PrefetchMax);
         }
     }
 }

@@ -12,7 +12,7 @@ public sealed record BrokerOptions
 
     /// <summary>
     /// Messages that are kept in memory only (non-persistent, topics, temporary queues), in bytes. Publishers wait while more are
-    /// held; a connection may exceed it by one message.
+    /// held; a connection may exceed it by one message, and those that move messages in transactions together by as much again.
     /// </summary>
     /// <value>64 KiB or more; default 64 MiB.</value>
     public long MemoryBytesMax { get; init => field = AtLeast(value, MinimumBytes); } = 64L * 1024 * 1024;

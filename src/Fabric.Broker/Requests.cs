@@ -37,7 +37,7 @@ public sealed record ConsumerRequest
     public required DestinationName Destination { get; init; }
 
     /// <summary>Messages that may be outstanding at once; 0 means that each message is pulled.</summary>
-    /// <value>0 to 32767 for OpenWire clients; negative counts as 0.</value>
+    /// <value>0 to <see cref="BrokerConsumer.PrefetchMax"/>, the limit of the Java client; what is beyond counts as the end it is beyond.</value>
     public int Prefetch { get; init; }
 
     /// <summary>-128 to 127; a lower one gets queue messages only when all higher ones have full windows.</summary>
@@ -96,6 +96,9 @@ public readonly record struct PublishRequest
 
     /// <summary>The message group, null or empty for none.</summary>
     public string? GroupId { get; init; }
+
+    /// <summary>It is to be delivered later, or more than once.</summary>
+    public bool Scheduled { get; init; }
 }
 
 /// <summary>What an acknowledgement does. The numbers are OpenWire's.</summary>

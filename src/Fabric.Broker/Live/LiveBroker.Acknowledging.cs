@@ -159,7 +159,7 @@ internal sealed partial class LiveBroker
                 _acknowledged.Add(item.Queue.Id, item.Sequence);
             }
 
-            held.Remove(index);
+            held.Settle(index);
         }
 
         held.Trim();
@@ -203,7 +203,14 @@ internal sealed partial class LiveBroker
                 (dead ??= []).Add(DeadLetter.Of(item.Queue, new EntryRef(item.Chunk!, item.Slot), cause));
             }
 
-            held.Remove(index);
+            if (request.Kind == AcknowledgeKind.Expired)
+            {
+                held.Remove(index);
+            }
+            else
+            {
+                held.Settle(index);
+            }
         }
 
         held.Trim();

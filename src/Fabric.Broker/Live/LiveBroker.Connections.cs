@@ -62,7 +62,6 @@ internal sealed partial class LiveBroker
         connection.Transactions.Clear();
         DropOutbound(connection);
         LetGoOfTracks(connection);
-        _awaitingConfirm.Remove(connection);
         _connections.Remove(connection.ConnectionId);
         _clients.Remove(connection.ClientId);
         Events.Connection(connection, added: false);

@@ -35,7 +35,15 @@ internal sealed partial class LiveBroker
         var end = Position.Zero;
         foreach (var letter in dead)
         {
-            end = letter.Queue.Name.Name == Options.DeadLetterQueue ? Discard(letter) : Move(letter);
+            try
+            {
+                end = letter.Queue.Name.Name == Options.DeadLetterQueue ? Discard(letter) : Move(letter);
+            }
+            catch (Exception exception) when (!BrokerConnection.EndsService(exception))
+            {
+                // The others have to go all the same, and whoever gave them up is not to blame.
+                Logger.LogError(exception, "A message of {Queue} stays there, undelivered, because it cannot be copied", letter.Queue.Name);
+            }
         }
 
         if (connection is not null && end > Position.Zero)

@@ -6,6 +6,9 @@ internal sealed partial class LiveBroker
     private readonly List<TaskCompletionSource> _roomWaiters = [];
     private long _memoryBytes;
 
+    /// <summary>Whether something is left for who makes room by taking some first.</summary>
+    public bool HasReserve => _memoryBytes < 2 * Options.MemoryBytesMax && !Journal.Space.IsExhausted;
+
     /// <summary>May be read without the lock; then it is a moment old.</summary>
     public bool MemoryIsFull => Volatile.Read(ref _memoryBytes) >= Options.MemoryBytesMax;
 

@@ -56,20 +56,29 @@ internal sealed partial class LiveBroker
         if (_destinations.TryGetValue(topic, out var known))
         {
             PublishToTopic((LiveTopic)known, NewMemoryMessage(topic, encoding, payload));
+            return;
         }
-        else if (_patternConsumers.Any(consumer => consumer.Destination.Split().Any(element => element.Matches(topic)))
-            && FindOrAdd(topic, out var added, out _))
+
+        // Not to a topic that is made for it: there is one for each temporary destination, and nobody would remove it.
+        MemoryMessage? message = null;
+        foreach (var consumer in _patternConsumers)
         {
-            PublishToTopic((LiveTopic)added, NewMemoryMessage(topic, encoding, payload));
+            if (consumer.Destination.Split().Any(element => element.Matches(topic)))
+            {
+                DeliverTo(consumer, message ??= NewMemoryMessage(topic, encoding, payload));
+            }
         }
     }
 
     /// <summary>A message of the broker itself for one consumer, before all that is published later.</summary>
-    public void DeliverTo(BrokerConsumer consumer, DestinationName topic, byte encoding, byte[] payload)
+    public void DeliverTo(BrokerConsumer consumer, DestinationName topic, byte encoding, byte[] payload) =>
+        DeliverTo(consumer, NewMemoryMessage(topic, encoding, payload));
+
+    private void DeliverTo(BrokerConsumer consumer, MemoryMessage message)
     {
         if (consumer is { Closed: false, Counted: true, Request.Browser: false })
         {
-            Offer(consumer, NewMemoryMessage(topic, encoding, payload));
+            Offer(consumer, message);
         }
     }
 
@@ -109,6 +118,18 @@ internal sealed partial class LiveBroker
             return false;
         }
 
+        if (request.Scheduled)
+        {
+            answer = BrokerResult.Unsupported("scheduled messages"); // delivered at once they would do harm
+            return false;
+        }
+
+        if (destination is LiveTopic && FeedsQueues(destination.Name.Name))
+        {
+            answer = BrokerResult.Unsupported("virtual topics");
+            return false;
+        }
+
         long now = -1;
         if (IsExpired(request.Expiration, ref now))
         {
@@ -135,6 +156,18 @@ internal sealed partial class LiveBroker
         }
 
         return true;
+    }
+
+    /// <summary>Whether queues expect copies of what goes to the topic (reference §4.15): confirmed without them, it would be lost.</summary>
+    private bool FeedsQueues(string topic)
+    {
+        if (!topic.StartsWith("VirtualTopic.", StringComparison.Ordinal))
+        {
+            return false;
+        }
+
+        var queues = DestinationName.Queue($"Consumer.*.{topic}");
+        return _destinations.Keys.Any(queues.Matches);
     }
 
     /// <summary>The first copy may still be on its way to the disk, so the answer waits for all that was appended.</summary>

@@ -114,7 +114,7 @@ internal sealed partial class LiveBroker
             return BrokerResult.Ignored;
         }
 
-        prefetch = Math.Max(0, prefetch);
+        prefetch = Math.Clamp(prefetch, 0, BrokerConsumer.PrefetchMax);
         if ((prefetch == 0) != (consumer.Prefetch == 0))
         {
             // The extension means something else in the other mode: pulls to answer here, seen messages there.
@@ -200,7 +200,7 @@ internal sealed partial class LiveBroker
         var deliveredLast = lastDelivered == LastDelivered.Unknown ? held.Length - 1 : -1;
         if (lastDelivered.Value >= 0)
         {
-            deliveredLast = held.Find(lastDelivered.Value); // acknowledged already: then what stands before it counts
+            deliveredLast = held.FindDispatchedBy(lastDelivered.Value);
         }
 
         for (var index = 0; index < held.Length; index++)
@@ -211,7 +211,7 @@ internal sealed partial class LiveBroker
                 continue;
             }
 
-            var deliveries = index <= deliveredLast || (deliveredLast < 0 && item.Sequence <= lastDelivered.Value) ? 1 : 0;
+            var deliveries = index <= deliveredLast ? 1 : 0;
             if (item.Transaction is { } transaction)
             {
                 // Acknowledged by a transaction that is still open: its outcome decides.

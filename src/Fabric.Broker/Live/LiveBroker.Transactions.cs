@@ -104,8 +104,8 @@ internal sealed partial class LiveBroker
     }
 
     /// <remarks>
-    /// No publisher waits for room within a transaction: what would make room is a commit, which stands behind that message on the same
-    /// socket, and when all wait there is none. So there are limits, and who exceeds one is rolled back.
+    /// Open transactions do not take up the room that publishers wait for: when all waited in the middle of one, nobody would ever commit. So they have limits of their own, and who exceeds one is
+    /// rolled back.
     /// </remarks>
     private BrokerResult AddTo(LocalTransaction transaction, IReadOnlyList<PendingSend> sends)
     {
@@ -191,7 +191,7 @@ internal sealed partial class LiveBroker
                 if (held[index].Transaction == transaction)
                 {
                     Take(held[index]);
-                    held.Remove(index);
+                    held.Settle(index);
                     consumer.Shrink(1);
                 }
             }

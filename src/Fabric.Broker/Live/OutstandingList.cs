@@ -18,6 +18,9 @@ internal struct Outstanding
 
     /// <summary>Taken out of the list; the place is reused later.</summary>
     public bool Gone;
+
+    /// <summary>How many messages the consumer had been given before this one; set by the list.</summary>
+    public long Dispatched;
 }
 
 /// <summary>
@@ -31,6 +34,8 @@ internal sealed class OutstandingList
     private Outstanding[] _items = [];
     private int _first;
     private int _length;
+    private long _dispatched;
+    private (long Sequence, long Dispatched) _newestSettled = (-1, -1);
 
     /// <summary>Messages in the list.</summary>
     public int Count { get; private set; }
@@ -48,7 +53,7 @@ internal sealed class OutstandingList
         }
 
         _length++;
-        this[_length - 1] = item;
+        this[_length - 1] = item with { Dispatched = _dispatched++ };
         Count++;
     }
 
@@ -68,6 +73,28 @@ internal sealed class OutstandingList
         return -1;
     }
 
+    /// <summary>Finds what had been dispatched when a message had, which may have been acknowledged since.</summary>
+    /// <param name="sequence">The message, as the client names the last one that its application got.</param>
+    /// <returns>The index of the last of those that are still there; -1 when there is none, or the consumer never got the message.</returns>
+    public int FindDispatchedBy(long sequence)
+    {
+        if (Find(sequence) is >= 0 and var held)
+        {
+            return held;
+        }
+
+        var last = -1;
+        for (var index = 0; sequence == _newestSettled.Sequence && index < _length; index++)
+        {
+            if (!this[index].Gone && this[index].Dispatched < _newestSettled.Dispatched)
+            {
+                last = index;
+            }
+        }
+
+        return last;
+    }
+
     /// <returns>The index of the oldest message, or -1.</returns>
     public int FindOldest()
     {
@@ -82,6 +109,19 @@ internal sealed class OutstandingList
         return -1;
     }
 
+    /// <summary>Takes a message out that the application got and has settled.</summary>
+    public void Settle(int index)
+    {
+        ref var item = ref this[index];
+        if (item.Dispatched > _newestSettled.Dispatched)
+        {
+            _newestSettled = (item.Sequence, item.Dispatched);
+        }
+
+        Remove(index);
+    }
+
+    /// <summary>Takes a message out of which nobody knows whether the application got it.</summary>
     public void Remove(int index)
     {
         ref var item = ref this[index];

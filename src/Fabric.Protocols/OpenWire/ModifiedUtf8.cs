@@ -103,9 +103,14 @@ public static class ModifiedUtf8
     }
 
     /// <summary>Checks the bytes without decoding them.</summary>
-    /// <exception cref="ProtocolException">They are not modified UTF-8.</exception>
+    /// <exception cref="ProtocolException">They are not modified UTF-8, or too many when written again: a NUL of one byte is read, and takes two then.</exception>
     public static void Validate(ReadOnlySpan<byte> bytes)
     {
+        if (bytes.Contains((byte)0) && bytes.Length + bytes.Count((byte)0) > ushort.MaxValue)
+        {
+            throw new ProtocolException("a string does not fit into an OpenWire field when its NULs are written as they have to be");
+        }
+
         if (!Ascii.IsValid(bytes))
         {
             CountUnits(bytes);

@@ -10,6 +10,7 @@ namespace Fabric.Server.Connections;
 internal sealed partial class OpenWireConnection
 {
     private readonly StringCache _strings = new();
+    private bool _isRemoved; // the client has ended the connection, and may begin another on the same socket
 
     /// <summary>Takes one frame, from its type byte on.</summary>
     private void Take(ReadOnlySpan<byte> frame)
@@ -88,12 +89,17 @@ internal sealed partial class OpenWireConnection
                 Finish(command, BrokerResult.Accepted);
                 return;
             default:
-                Finish(command, _connection is { } connection
-                    ? Execute(connection, command)
-                    : throw new ProtocolException($"a {command.DataType} before the ConnectionInfo"));
+                Finish(command, _connection is not { } connection ? throw new ProtocolException($"a {command.DataType} before the ConnectionInfo")
+                    : _isRemoved ? AfterRemoval(command)
+                    : Execute(connection, command));
                 return;
         }
     }
+
+    /// <summary>What nobody waits for is of no use any more, and no reason to alarm a client that is closing.</summary>
+    private static BrokerResult AfterRemoval(Command command) => command is { ResponseRequired: true } and not RemoveInfo
+        ? new BrokerResult(BrokerStatus.SessionUnknown, default, "the client has closed the connection")
+        : BrokerResult.Accepted;
 
     private BrokerResult Execute(BrokerConnection connection, Command command) => command switch
     {
@@ -112,7 +118,7 @@ internal sealed partial class OpenWireConnection
 
     private void Connect(ConnectionInfo info)
     {
-        if (_connection is not null)
+        if (_connection is not null && !_isRemoved)
         {
             // A repeated ConnectionInfo is legal (failover replays it); a second identity on one socket is for bridges only.
             Finish(info, info.ConnectionId?.Value == _connection.ConnectionId
@@ -154,6 +160,8 @@ internal sealed partial class OpenWireConnection
         }
 
         _connection = connection;
+        _isRemoved = false;
+        _windowedProducers.Clear();
         Finish(info, result);
         if (info.Manageable)
         {
@@ -216,8 +224,8 @@ internal sealed partial class OpenWireConnection
             case SessionId id:
                 return connection.RemoveSession(id.Value, last);
             case ConnectionId:
-                connection.Disconnect(last);
-                return BrokerResult.Accepted;
+                _isRemoved = true;
+                return connection.Disconnect(last);
             default:
                 throw new ProtocolException($"a RemoveInfo names {info.ObjectId?.DataType.ToString() ?? "nothing"}");
         }
@@ -318,7 +326,7 @@ internal sealed partial class OpenWireConnection
         : new ConnectionError { Exception = error });
 
     private static BrokerResult Unsupported(string what) =>
-        new(BrokerStatus.Unsupported, default, $"{what}: not supported by this broker");
+        new(BrokerStatus.Unsupported, default, what);
 
     private static T Required<T>(T? id)
         where T : class => id ?? throw new ProtocolException($"a {typeof(T).Name} is missing");

@@ -21,7 +21,12 @@ internal sealed partial class OpenWireConnection
 
     private void TakeMessage(ReadOnlySpan<byte> frame, int version)
     {
-        var connection = _connection ?? throw new ProtocolException("a message before the ConnectionInfo");
+        var connection = _isRemoved ? null : _connection;
+        if (connection is null)
+        {
+            throw new ProtocolException("a message without a connection");
+        }
+
         if (version < MessageView.VersionMin)
         {
             // An old client: from here on its message is one of the newest version.
@@ -62,10 +67,24 @@ internal sealed partial class OpenWireConnection
                 Timestamp = message.Timestamp,
                 Encoding = WireNames.OpenWireEncoding,
                 Transaction = transaction,
+                Scheduled = IsScheduled(message.MarshalledProperties),
                 GroupId = message.GroupId.IsEmpty ? null : _strings.Get(message.GroupId),
             },
             frame);
         FinishMessage(message, result);
+    }
+
+    /// <summary>Whether the message is to be delivered later (reference §4.18).</summary>
+    private static bool IsScheduled(ReadOnlySpan<byte> properties)
+    {
+        if (properties.IndexOf("AMQ_SCHEDULED_"u8) < 0)
+        {
+            return false;
+        }
+
+        var view = new PropertiesView(properties);
+        return view.TryGet("AMQ_SCHEDULED_DELAY"u8, out _) || view.TryGet("AMQ_SCHEDULED_CRON"u8, out _)
+            || view.TryGet("AMQ_SCHEDULED_PERIOD"u8, out _) || view.TryGet("AMQ_SCHEDULED_REPEAT"u8, out _);
     }
 
     private void FinishMessage(in MessageView message, in BrokerResult result)

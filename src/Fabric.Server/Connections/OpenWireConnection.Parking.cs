@@ -8,7 +8,7 @@ namespace Fabric.Server.Connections;
 
 /// <summary>
 /// Messages for which there is no room; runs on the reader. While memory or the disk is short of it, those whose sender waits for an answer are set aside, and what comes behind them waits for its turn, but for
-/// what consumers send: that makes room, and a connection that consumes and produces would wait for itself. Otherwise, and when too much is set aside, the connection is read no further, which holds the client
+/// what consumers send: that makes room, and a connection that consumes and produces would wait for itself. So do the messages in a transaction of who holds messages: the commit behind them may acknowledge these. Otherwise, and when too much is set aside, the connection is read no further, which holds the client
 /// back. So it is with messages whose sender does not wait: were they set aside and lost with the connection, the acknowledgement of what they answer must not have overtaken them.
 /// </summary>
 internal sealed partial class OpenWireConnection
@@ -52,8 +52,22 @@ internal sealed partial class OpenWireConnection
     private async ValueTask TakeWithoutRoomAsync(ReadOnlySequence<byte> frame, BrokerConnection connection, ValueTask room)
     {
         var waiting = room.AsTask();
-        while (!connection.IsShortOfRoom || !TryPark(frame))
+        while (true)
         {
+            if (connection.IsShortOfRoom)
+            {
+                if (IsTransacted(connection, frame))
+                {
+                    TakeNow(frame);
+                    return;
+                }
+
+                if (TryPark(frame))
+                {
+                    break;
+                }
+            }
+
             await WaitAsync(waiting);
             if (waiting.IsCompleted)
             {
@@ -186,23 +200,44 @@ internal sealed partial class OpenWireConnection
     /// </summary>
     private bool MayOvertake(in ReadOnlySequence<byte> frame) => (DataType)frame.FirstSpan[0] switch
     {
-        DataType.KeepAliveInfo or DataType.SessionInfo or DataType.ConsumerInfo or DataType.ConsumerControl or DataType.MessagePull => true,
+        DataType.KeepAliveInfo or DataType.SessionInfo or DataType.ProducerInfo or DataType.ConsumerInfo or DataType.ConsumerControl or DataType.MessagePull => true,
         DataType.MessageAck or DataType.TransactionInfo => TransactionOf(frame.ToArray()) is not { } transaction || !_parkedTransactions.Contains(transaction),
         DataType.RemoveInfo => _parkedAcknowledgements == 0 && Decode(frame.ToArray()) is RemoveInfo { ObjectId: ConsumerId },
-        _ => false,
+        _ => IsMessage(frame) && IsTransacted(_connection!, frame) && IsFirstOfItsProducer(frame.ToArray()), // also when there is room at the moment: set aside, its commit would be, too
     };
+
+    /// <summary>Whether the frame is a message of a transaction, of which nothing is set aside, that need not wait for room.</summary>
+    private bool IsTransacted(BrokerConnection connection, in ReadOnlySequence<byte> message) =>
+        TransactionOf(message.ToArray()) is { } transaction && !_parkedTransactions.Contains(transaction) && connection.TakesTransactedWithoutRoom;
+
+    /// <summary>Whether no message of the same producer is set aside: the broker takes one with a lower number for a duplicate when it comes later.</summary>
+    private bool IsFirstOfItsProducer(ReadOnlySpan<byte> message)
+    {
+        var producer = new MessageView(message).MessageIdProducerBytes;
+        foreach (var parked in _parked)
+        {
+            if (MessageView.IsMessage((DataType)parked[0]) && new MessageView(parked).MessageIdProducerBytes.SequenceEqual(producer))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     private long? TransactionOf(ReadOnlySpan<byte> frame)
     {
         var type = (DataType)frame[0];
-        if (MessageView.IsMessage(type))
+        var isMessage = MessageView.IsMessage(type);
+        if (isMessage && _wireFormat!.Version >= MessageView.VersionMin)
         {
             return TryGetTransaction(new MessageView(frame).TransactionIdBytes, out var transaction) ? transaction : null;
         }
 
-        var id = type is DataType.MessageAck or DataType.TransactionInfo
+        var id = isMessage || type is DataType.MessageAck or DataType.TransactionInfo
             ? Decode(frame) switch
             {
+                Message message => message.TransactionId,
                 MessageAck acknowledgement => acknowledgement.TransactionId,
                 TransactionInfo info => info.TransactionId,
                 _ => null,

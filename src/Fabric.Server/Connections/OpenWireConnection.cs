@@ -25,6 +25,9 @@ internal sealed partial class OpenWireConnection : IConnectionSink
 {
     private const int ReadsWithoutWaitMax = 4;
 
+    /// <summary>A million answers: nobody asks so much without reading any but to do harm.</summary>
+    private const int AnswerBytesMax = 16 * 1024 * 1024;
+
     private readonly OpenWireServices _services;
     private readonly INetworkConnection _network;
     private readonly AsyncSignal _wake = new();
@@ -35,7 +38,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
     private volatile Outbound? _outbound;
     private volatile WireFormat? _wireFormat;
 
-    // Set once by the reader, when the client has authenticated.
+    // Set by the reader, when the client has authenticated, and once more when it has ended its connection and begins another on the same socket.
     private volatile BrokerConnection? _connection;
 
     // When the socket was last heard of and last written to, in ticks of the monotonic clock.
@@ -161,6 +164,11 @@ internal sealed partial class OpenWireConnection : IConnectionSink
 
             input.AdvanceTo(_held ? buffer.End : buffer.Start, buffer.End);
             WakeForResponses();
+            if (_outbound?.Bytes > AnswerBytesMax)
+            {
+                throw new ProtocolException($"more than {AnswerBytesMax} bytes of answers wait for it, and it does not read them");
+            }
+
             if (result.IsCompleted || _endReason is not null)
             {
                 await TakeAllParkedAsync();
@@ -191,7 +199,7 @@ internal sealed partial class OpenWireConnection : IConnectionSink
             return TakeBehindParkedAsync(frame);
         }
 
-        if (_connection is { } connection && IsMessage(frame))
+        if (_connection is { } connection && IsMessage(frame) && !(connection.IsShortOfRoom && IsTransacted(connection, frame)))
         {
             var room = connection.WaitForRoomAsync(_ended.Token);
             if (!room.IsCompletedSuccessfully)

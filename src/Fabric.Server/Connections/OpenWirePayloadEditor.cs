@@ -24,7 +24,7 @@ public sealed class OpenWirePayloadEditor : IPayloadEditor
         Encode(message, output);
     }
 
-    /// <summary>Says what became of the message. Properties that nobody can read, which only their reader sees, stay as they are: the message has to go all the same.</summary>
+    /// <summary>Says what became of the message. Properties that nobody can read or write again, which only their reader sees, stay as they are: the message has to go all the same.</summary>
     private static void AddProperties(Message message, string cause)
     {
         try
@@ -41,7 +41,7 @@ public sealed class OpenWirePayloadEditor : IPayloadEditor
 
             message.MarshalledProperties = PrimitiveMarshaller.WriteMap(properties);
         }
-        catch (ProtocolException)
+        catch (Exception exception) when (exception is ProtocolException or ArgumentException)
         {
             // As above.
         }

@@ -14,6 +14,18 @@ internal sealed class Outbound(int version, bool stackTraceEnabled)
     private readonly OpenWireWriter _frames = new(version, stackTraceEnabled);
     private readonly Queue<Waiting> _waiting = new();
 
+    /// <summary>Bytes that the writer has not taken yet.</summary>
+    public int Bytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _frames.Written.Length;
+            }
+        }
+    }
+
     /// <summary>Puts a frame into the stream.</summary>
     public void Write(IDataStructure command)
     {

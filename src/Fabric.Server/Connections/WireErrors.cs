@@ -10,7 +10,8 @@ namespace Fabric.Server.Connections;
 internal static class WireErrors
 {
     public static BrokerError ToError(this in BrokerResult result) => new(
-        ClassOf(result.Status), result.Detail ?? $"the broker refuses it: {result.Status}");
+        ClassOf(result.Status),
+        result.Status == BrokerStatus.Unsupported ? $"{result.Detail}: not supported by this broker" : result.Detail ?? $"the broker refuses it: {result.Status}");
 
     public static BrokerError IllegalState(string message) => new("javax.jms.IllegalStateException", message);
 

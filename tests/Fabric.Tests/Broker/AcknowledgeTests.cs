@@ -124,6 +124,23 @@ public sealed class AcknowledgeTests
     }
 
     [Test]
+    public void No_window_takes_a_whole_long_queue()
+    {
+        const int Messages = 3 * BrokerConsumer.PrefetchMax;
+        for (var i = 0; i < Messages; i++)
+        {
+            _client.Send("m");
+        }
+
+        _bench.Journal.Commit();
+        var consumer = _client.Consume(prefetch: int.MaxValue);
+        var received = _client.Receive();
+        Assert.That(received, Has.Count.EqualTo(BrokerConsumer.PrefetchMax));
+        _client.Ack(consumer, AcknowledgeKind.Delivered, received[0], received[0], int.MaxValue);
+        Assert.That(_client.Receive(), Has.Count.EqualTo(2 * BrokerConsumer.PrefetchMax), "what is held and a window more");
+    }
+
+    [Test]
     public void Delivered_widens_the_window_by_the_clients_count_and_acknowledging_narrows_it_again()
     {
         var consumer = _client.Consume(prefetch: 2);

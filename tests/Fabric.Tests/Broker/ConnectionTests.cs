@@ -39,6 +39,20 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public void The_end_of_a_connection_is_confirmed_after_its_sends_and_its_writer_is_woken_for_both()
+    {
+        var client = _bench.Connect();
+        var sent = client.Send("m");
+        var ended = client.Connection.Disconnect(LastDelivered.None);
+        Assert.That((ended.Status, ended.ConfirmAfter), Is.EqualTo((BrokerStatus.Accepted, sent.ConfirmAfter)));
+
+        var wakes = client.Wakes;
+        _bench.Journal.Commit();
+        Assert.That(client.Wakes, Is.GreaterThan(wakes));
+        Assert.That(client.Connection.Confirmed, Is.GreaterThanOrEqualTo(ended.ConfirmAfter));
+    }
+
+    [Test]
     public void Sessions_producers_and_consumers_may_be_added_again()
     {
         var client = _bench.Connect();
@@ -101,6 +115,17 @@ public sealed class ConnectionTests
         Assert.That(client.Connection.Publish(
             new PublishRequest { Destination = BrokerBench.Q, ProducerId = "p", ProducerSequence = 1, GroupId = "g" }, default).Detail,
             Is.EqualTo("message groups"));
+    }
+
+    [Test]
+    public void A_topic_that_feeds_queues_is_refused_when_there_are_such_queues()
+    {
+        var client = _bench.Connect();
+        var topic = DestinationName.Topic("VirtualTopic.Orders");
+        client.Consume(DestinationName.Queue("Consumer.A.VirtualTopic.Bills"));
+        Assert.That(client.Send("m", topic).Status, Is.EqualTo(BrokerStatus.Accepted));
+        client.Consume(DestinationName.Queue("Consumer.A.VirtualTopic.Orders"));
+        Assert.That(client.Send("m", topic), Is.EqualTo(new BrokerResult(BrokerStatus.Unsupported, default, "virtual topics")));
     }
 
     [Test]

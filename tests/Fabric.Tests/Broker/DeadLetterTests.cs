@@ -73,6 +73,22 @@ public sealed class DeadLetterTests
     }
 
     [Test]
+    public void One_that_cannot_be_copied_stays_and_the_others_of_its_range_go()
+    {
+        var consumer = _client.Consume();
+        foreach (var text in new[] { "m1", "unreadable", "m3" })
+        {
+            _client.SendCommitted(text);
+        }
+
+        var received = _client.Receive();
+        Assert.That(_client.Ack(consumer, AcknowledgeKind.Poison, received[0], received[2], 3).Status, Is.EqualTo(BrokerStatus.Accepted));
+        _bench.Journal.Commit();
+        Assert.That(_bench.Statistics(BrokerBench.DeadLetters).Depth, Is.EqualTo(2));
+        Assert.That(_bench.Statistics(BrokerBench.Q).Depth, Is.EqualTo(1));
+    }
+
+    [Test]
     public void A_copy_in_the_dead_letter_queue_does_not_count_as_stored_by_its_producer()
     {
         var client = _bench.Connect("ID:p");

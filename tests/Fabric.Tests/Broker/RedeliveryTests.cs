@@ -25,7 +25,7 @@ public sealed class RedeliveryTests
     [TestCase(0, new[] { 1, 0, 0 })]
     [TestCase(1, new[] { 1, 1, 0 })]
     [TestCase(2, new[] { 1, 1, 1 })]
-    [TestCase(7, new[] { 1, 1, 1 })] // one that was acknowledged: those before it were delivered too
+    [TestCase(7, new[] { 0, 0, 0 })] // one that the consumer never had
     public void What_a_closing_consumer_holds_returns_in_order_and_counts_up_to_the_last_delivered_one(int last, int[] expected)
     {
         var consumer = _client.Consume(prefetch: 3);
@@ -44,6 +44,63 @@ public sealed class RedeliveryTests
         Assert.That(again.Select(message => message.Text), Is.EqualTo(new[] { "m0", "m1", "m2", "m3", "m4" }));
         Assert.That(again.Take(3).Select(message => message.Redeliveries), Is.EqualTo(expected));
         Assert.That(again.Skip(3).Select(message => message.Redeliveries), Is.EqualTo(new[] { 0, 0 }));
+    }
+
+    [TestCase(0, new[] { 0, 0, 0 })]
+    [TestCase(1, new[] { 1, 0, 0 })]
+    [TestCase(3, new[] { 1, 1, 1 })]
+    public void One_that_was_acknowledged_since_counts_what_was_dispatched_before_it(int last, int[] expected)
+    {
+        var consumer = _client.Consume();
+        var received = Send(_client, 4);
+        _client.Ack(consumer, AcknowledgeKind.Individual, null, received[last]);
+
+        _client.Connection.RemoveConsumer(consumer, new LastDelivered(received[last].Sequence.Value));
+
+        _other.Consume();
+        Assert.That(_other.Receive().Select(message => message.Redeliveries), Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void What_another_consumer_of_the_session_was_given_last_says_nothing_of_this_one()
+    {
+        var (a, b) = (DestinationName.Queue("A"), DestinationName.Queue("B"));
+        _client.Consume(a);
+        var consumer = _client.Consume(b);
+        foreach (var text in new[] { "a1", "a2" })
+        {
+            _client.SendCommitted(text, a);
+        }
+
+        _client.SendCommitted("b1", b);
+        var last = _client.Receive().Single(message => message.Text == "b1");
+        _client.Ack(last);
+        _bench.Journal.Commit();
+
+        _client.Connection.RemoveSession(1, new LastDelivered(last.Sequence.Value));
+
+        _other.Consume(a);
+        Assert.That(_other.Receive().Select(message => message.Redeliveries), Is.EqualTo(new[] { 0, 0 }), $"{consumer} had the last one");
+    }
+
+    [Test]
+    public void The_last_message_was_in_memory_and_the_journalled_ones_behind_it_were_never_delivered()
+    {
+        _other.SendCommitted("in memory", persistent: false);
+        for (var i = 0; i < 2; i++)
+        {
+            _other.SendCommitted($"m{i}");
+        }
+
+        var consumer = _client.Consume();
+        var last = _client.Receive()[0];
+        _client.Ack(last);
+
+        _client.Connection.RemoveConsumer(consumer, new LastDelivered(last.Sequence.Value));
+
+        _other.Consume();
+        Assert.That(
+            _other.Receive().Select(message => (message.Text, message.Redeliveries)), Is.EqualTo(new[] { ("m0", 0), ("m1", 0) }));
     }
 
     [Test]

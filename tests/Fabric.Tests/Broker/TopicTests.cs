@@ -128,6 +128,7 @@ public sealed class TopicTests
         _bench.Broker.PublishInternal(advisories, 1, "somebody"u8.ToArray());
         var received = _client.Receive().Single();
         Assert.That((received.Text, received.Destination), Is.EqualTo(("somebody", advisories)));
+        Assert.That(_bench.Broker.GetStatistics().Select(statistics => statistics.Name), Does.Not.Contain(advisories), "nobody would remove it");
     }
 
     [Test]

@@ -120,6 +120,11 @@ public sealed class PrimitiveTests
         Assert.That(() => ModifiedUtf8.Validate(bytes), Throws.TypeOf<ProtocolException>());
     }
 
+    [TestCase(32_767, true)]
+    [TestCase(32_768, false)]
+    public void A_text_of_NULs_that_does_not_fit_when_it_is_written_again_is_refused(int bytes, bool isValid) =>
+        Assert.That(() => ModifiedUtf8.Validate(new byte[bytes]), isValid ? Throws.Nothing : Throws.TypeOf<ProtocolException>());
+
     [Test]
     public void A_string_that_does_not_fit_is_refused_before_it_is_sent() =>
         Assert.That(() => OpenWireCodec.Encode(new BrokerId(new string('x', 65536))), Throws.ArgumentException);

@@ -59,30 +59,63 @@ internal sealed class HeldBackTests
     }
 
     [Test]
-    public async Task What_is_set_aside_keeps_its_order_and_what_depends_on_it_waits()
+    public async Task Transactions_that_also_send_pass_and_what_is_set_aside_keeps_its_order()
     {
         await using var broker = await StartAsync();
         await using var both = Connect(broker, inactivity: 30_000);
         await using var consumer = both.CreateConsumer<string>(Queue);
         var waiting = await FillAsync(both);
-        await using var transaction = await both.BeginTransactionAsync();
-        var sends = Enumerable.Range(0, 5).Select(number => transaction.SendAsync("queue://tx", $"{number}").AsTask()).ToArray();
-        await Task.Delay(200);
-        Assert.That(sends.Any(send => send.IsCompleted), Is.False, "a message before it waits");
         using var stop = new CancellationTokenSource(Limit);
+        var bodies = new List<string>();
         for (var i = 0; i < 22; i++)
         {
-            await (await consumer.ReceiveAsync(stop.Token)).AcceptAsync(stop.Token);
+            await using var transaction = await both.BeginTransactionAsync(stop.Token);
+            var message = await consumer.ReceiveAsync(stop.Token);
+            bodies.Add(message.Body);
+            await transaction.SendAsync("queue://tx", $"{i}", cancellationToken: stop.Token);
+            await message.AcceptAsync(transaction, stop.Token);
+            await transaction.CommitAsync(stop.Token);
         }
 
         await waiting.WaitAsync(Limit);
-        await Task.WhenAll(sends).WaitAsync(Limit);
-        await transaction.CommitAsync(stop.Token);
+        Assert.That((bodies[0], bodies[^1]), Is.EqualTo(("first", "last")));
         await using var committed = both.CreateConsumer<string>("queue://tx");
-        for (var i = 0; i < 5; i++)
+        for (var i = 0; i < 22; i++)
         {
             Assert.That((await committed.ReceiveAsync(stop.Token)).Body, Is.EqualTo($"{i}"));
         }
+    }
+
+    [Test]
+    public async Task Transactions_that_only_send_wait()
+    {
+        await using var broker = await StartAsync();
+        await using var producer = Connect(broker, inactivity: 30_000);
+        var filling = await FillAsync(producer);
+        await using var other = Connect(broker, inactivity: 30_000);
+        await using var nothing = other.CreateConsumer<string>("queue://empty");
+        await nothing.OpenAsync();
+        await using (var transaction = await other.BeginTransactionAsync())
+        {
+            var send = transaction.SendAsync(Queue, "more", InMemory).AsTask();
+            await Task.Delay(500);
+            Assert.That((filling.IsCompleted, send.IsCompleted), Is.EqualTo((false, false)));
+            await using var consumer = Connect(broker, inactivity: 30_000);
+            using var stop = new CancellationTokenSource(Limit);
+            await foreach (var message in consumer.ReceiveAllAsync<string>(Queue, cancellationToken: stop.Token))
+            {
+                await message.AcceptAsync(stop.Token);
+                if (message.Body == "last")
+                {
+                    break;
+                }
+            }
+
+            await send.WaitAsync(Limit);
+            await transaction.CommitAsync(stop.Token);
+        }
+
+        await filling.WaitAsync(Limit);
     }
 
     [Test]

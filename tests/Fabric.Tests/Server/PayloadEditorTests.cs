@@ -30,6 +30,14 @@ internal sealed class PayloadEditorTests
         Assert.That(copy.Expiration, Is.Zero);
     }
 
+    [Test]
+    public void A_name_of_a_property_that_cannot_be_written_again_goes_with_it_as_it_is()
+    {
+        byte[] properties = [0, 0, 0, 1, 0x9C, 0x40, .. new byte[40_000], 0]; // one of 40,000 NULs, null
+        Assert.That(PrimitiveMarshaller.ReadMap(properties), Has.Count.EqualTo(1));
+        Assert.That(CopyOf(properties).MarshalledProperties, Is.EqualTo(properties));
+    }
+
     private static Message CopyOf(byte[] properties)
     {
         var queue = DestinationName.Queue("Q");
