@@ -75,7 +75,7 @@ public sealed class FabricClient : IFabricClient
         Destination to, TRequest body, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         var answer = await _requests.RequestAsync(
-            headers => SendAsync(to, body, headers, cancellationToken), to, timeout ?? _options.RequestTimeout, cancellationToken)
+            (headers, limit) => SendAsync(to, body, headers, limit), to, timeout ?? _options.RequestTimeout, cancellationToken)
             .ConfigureAwait(false);
         return BodyReader.Read<TResponse>(answer, _json);
     }

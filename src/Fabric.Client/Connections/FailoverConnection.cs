@@ -23,6 +23,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
 {
     private const int FillBytesMax = 64 * 1024;
     private const long SessionValue = 1;
+    private const int WaitingMaxMin = 256;
 
     private readonly FabricRuntime _runtime;
     private readonly ClientUrl _url;
@@ -53,6 +54,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
     private BrokerIdentity? _broker;
     private long _order;
     private int _inFlight;
+    private int _waitingMax = WaitingMaxMin; // with as many it is looked which of them have ended
     private long _lostAt; // timestamp of the last loss
     private long _lastProducer;
     private long _lastConsumer;
@@ -194,6 +196,7 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
             }
             else
             {
+                DropFinished();
                 _waiting.Enqueue(message);
             }
         }
@@ -256,6 +259,26 @@ internal sealed partial class FailoverConnection : ITransportOwner, IAsyncDispos
 
     private ProducerCore NewProducer(Destination? destination) =>
         new(new ProducerId(Id.Value, ++_lastProducer, SessionValue), destination?.WireForm);
+
+    /// <summary>Now and then, lets go of waiting sends that have ended by themselves: while nothing is sent nobody else does, and an outage is long.</summary>
+    private void DropFinished()
+    {
+        if (_waiting.Count < _waitingMax)
+        {
+            return;
+        }
+
+        for (var left = _waiting.Count; left > 0; left--)
+        {
+            var message = _waiting.Dequeue();
+            if (!message.IsFinished)
+            {
+                _waiting.Enqueue(message);
+            }
+        }
+
+        _waitingMax = Math.Max(WaitingMaxMin, 2 * _waiting.Count);
+    }
 
     /// <summary>Puts a message on the wire, or where the next connection finds it.</summary>
     private void Admit(OutgoingMessage message, bool wake = true)

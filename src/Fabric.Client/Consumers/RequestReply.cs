@@ -21,7 +21,7 @@ internal sealed class RequestReply(FailoverConnection connection, JsonSerializer
     /// <summary>Sends a request and waits for its answer.</summary>
     /// <exception cref="TimeoutException">None came in time.</exception>
     public async Task<Incoming> RequestAsync(
-        Func<MessageOptions, ValueTask<SendReceipt>> send, Destination to, TimeSpan timeout, CancellationToken cancellationToken)
+        Func<MessageOptions, CancellationToken, ValueTask<SendReceipt>> send, Destination to, TimeSpan timeout, CancellationToken cancellationToken)
     {
         using var limit = new CancellationTokenSource(timeout, connection.Runtime.Time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
@@ -31,13 +31,15 @@ internal sealed class RequestReply(FailoverConnection connection, JsonSerializer
         {
             var answers = await OpenAsync().WaitAsync(both.Token).ConfigureAwait(false);
             _open[id] = answer;
-            await send(new MessageOptions
-            {
-                CorrelationId = id,
-                ReplyTo = answers,
-                TimeToLive = timeout,
-                Persistent = false,
-            }).AsTask().WaitAsync(both.Token).ConfigureAwait(false);
+            await send(
+                new MessageOptions
+                {
+                    CorrelationId = id,
+                    ReplyTo = answers,
+                    TimeToLive = timeout,
+                    Persistent = false,
+                },
+                both.Token).ConfigureAwait(false); // ended with the request, it is not sent to a broker that comes back an hour later
             return await answer.Task.WaitAsync(both.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)

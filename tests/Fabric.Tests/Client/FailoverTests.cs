@@ -101,6 +101,23 @@ internal sealed class FailoverTests : TwoBrokersFixture
     }
 
     [Test]
+    public async Task Sends_that_have_ended_while_there_is_no_broker_are_not_kept()
+    {
+        const int BodyBytes = 10_000;
+        await using var client = new FabricClient("failover:(tcp://127.0.0.1:1)", new FabricClientOptions { MaxInFlight = 3 });
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var i = 0; i < 10_000; i++)
+        {
+            using var limit = new CancellationTokenSource();
+            var send = client.SendAsync("queue://out", new byte[BodyBytes], cancellationToken: limit.Token).AsTask();
+            await limit.CancelAsync();
+            Assert.That(async () => await send, Throws.InstanceOf<OperationCanceledException>());
+        }
+
+        Assert.That(GC.GetTotalMemory(forceFullCollection: true) - before, Is.LessThan(1_000L * BodyBytes), "of ten thousand bodies");
+    }
+
+    [Test]
     public async Task Sends_beyond_the_window_wait_and_keep_their_order_over_a_loss()
     {
         var sends = Enumerable.Range(0, 7).Select(i => Client.SendAsync("queue://out", $"{i}").AsTask()).ToArray();
