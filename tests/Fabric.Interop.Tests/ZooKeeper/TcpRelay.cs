@@ -87,8 +87,9 @@ internal sealed class TcpRelay : IAsyncDisposable
                 pumps.Add(PumpAsync(client, server));
             }
         }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException or InvalidOperationException)
         {
+            // Disposed while it waited for a connection, or between two of them: then it "is not listening".
             Cut();
             await Task.WhenAll(pumps);
         }
