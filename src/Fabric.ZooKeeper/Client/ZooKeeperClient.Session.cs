@@ -23,6 +23,9 @@ public sealed partial class ZooKeeperClient
     /// </summary>
     private const int TurnedAwayTimeouts = 2;
 
+    /// <summary>What a server has at least for its answer before there is a session.</summary>
+    private static readonly TimeSpan FirstConnectLimitMin = TimeSpan.FromSeconds(1);
+
     /// <summary>Attempts that a session's timeout is long enough for.</summary>
     private const int AttemptsMin = 3;
 
@@ -83,9 +86,12 @@ public sealed partial class ZooKeeperClient
 
     /// <summary>
     /// How long one server may take for its answer: its share of the timeout, and never so long that a session could not be saved by
-    /// further attempts (a server of Apache's that is just starting sometimes leaves one without an answer).
+    /// further attempts (a server of Apache's that is just starting sometimes leaves one without an answer). Before there is a session
+    /// none can be lost, and the timeout that was asked for may be shorter than any server needs.
     /// </summary>
-    private TimeSpan ConnectLimit => NegotiatedSessionTimeout / Math.Max(_servers.Hosts.Count, SessionId == 0 ? 1 : AttemptsMin);
+    private TimeSpan ConnectLimit => SessionId == 0
+        ? TimeSpan.FromTicks(Math.Max(FirstConnectLimitMin.Ticks, NegotiatedSessionTimeout.Ticks / Math.Max(_servers.Hosts.Count, 1)))
+        : NegotiatedSessionTimeout / Math.Max(_servers.Hosts.Count, AttemptsMin);
 
     private Task SpreadAsync() => Task.Delay(
         TimeSpan.FromTicks(Math.Min(SpreadMax.Ticks, NegotiatedSessionTimeout.Ticks / 10)) * _runtime.Random.NextDouble(),

@@ -26,6 +26,19 @@ internal sealed class ClientSessionTests : ClientFixture
     }
 
     [Test]
+    public async Task However_short_a_session_is_asked_for_its_server_has_the_time_to_answer()
+    {
+        var server = Serve();
+        var client = Connect(server, change: options => options with { SessionTimeout = TimeSpan.FromMilliseconds(1) });
+        var connection = await server.AcceptAsync();
+        await connection.ReadAsync<ConnectRequest>();
+        await Task.Delay(100);
+        await connection.SendAsync(new ConnectResponse(0, 4000, 1, new byte[16], false));
+        await client.ConnectAsync(CancellationToken.None).WaitAsync(ScriptedServer.Deadline);
+        Assert.That(client.NegotiatedSessionTimeout, Is.EqualTo(TimeSpan.FromSeconds(4)));
+    }
+
+    [Test]
     public async Task Identities_come_first_then_watches_then_what_has_waited()
     {
         var server = Serve();
