@@ -45,7 +45,13 @@ public sealed record BrokerOptions
     /// <summary>Checks users when they connect. The default knows nobody and refuses everybody.</summary>
     public IAuthenticator Authenticator { get; init; } = UserTable.Empty;
 
-    /// <summary>Says what an authenticated user may do; null allows everything.</summary>
+    /// <summary>
+    /// Whether clients that come over loopback (<see cref="ConnectRequest.IsFromLoopback"/>) may connect without a user and a password. A name
+    /// that is given is always checked.
+    /// </summary>
+    public bool AnonymousFromLoopback { get; init; }
+
+    /// <summary>Says what a user may do, the anonymous one (an empty name) too; null allows everything.</summary>
     public IAuthorizer? Authorizer { get; init; }
 
     private static long AtLeast(long value, long minimum)

@@ -102,7 +102,7 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
     public BrokerResult Connect(ConnectRequest request, IConnectionSink sink, out BrokerConnection? connection)
     {
         connection = null;
-        if (!Options.Authenticator.Authenticate(request.User, request.Password))
+        if (!IsAllowedAnonymously(request) && !Options.Authenticator.Authenticate(request.User, request.Password))
         {
             return BrokerResult.Fail(
                 BrokerStatus.NotAuthenticated, $"User name [{request.User}] or password is invalid.");
@@ -246,4 +246,7 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
         await _clock;
         await _cleaner;
     }
+
+    private bool IsAllowedAnonymously(ConnectRequest request) =>
+        Options.AnonymousFromLoopback && request.IsFromLoopback && string.IsNullOrEmpty(request.User) && string.IsNullOrEmpty(request.Password);
 }

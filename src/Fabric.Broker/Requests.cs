@@ -22,6 +22,9 @@ public sealed record ConnectRequest
     /// <summary>Where the client is, for people.</summary>
     public string RemoteAddress { get; init; } = "unknown";
 
+    /// <summary>Whether the client's address is a loopback one, so that it is on the broker's own machine.</summary>
+    public bool IsFromLoopback { get; init; }
+
     /// <summary>The adapter's own; comes back as <see cref="BrokerConnection.Tag"/>.</summary>
     public object? Tag { get; init; }
 

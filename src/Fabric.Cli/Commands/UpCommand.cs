@@ -16,6 +16,7 @@ namespace Fabric.Cli.Commands;
 internal static class UpCommand
 {
     private const string DevelopmentUser = "admin";
+    private const string Profile = $"mq-broker-{DevelopmentFabric.BrokerName}.{DevelopmentFabric.BrokerName}";
     private const int ReplicasMax = 9;
     private const int PortOffsetMax = 3800;
     private static readonly TimeSpan ContainerLimit = TimeSpan.FromSeconds(60);
@@ -166,21 +167,29 @@ internal static class UpCommand
 
     private static async Task<string> EnsureBrokerAsync(DevelopmentFabric fabric, FabricRegistry registry, CancellationToken cancellationToken)
     {
-        var profile = $"mq-broker-{DevelopmentFabric.BrokerName}.{DevelopmentFabric.BrokerName}";
-        if (!await new ProfileStore(registry).ExistsAsync(FabricCreation.FirstVersion, profile, cancellationToken).ConfigureAwait(false))
+        if (!await new ProfileStore(registry).ExistsAsync(FabricCreation.FirstVersion, Profile, cancellationToken).ConfigureAwait(false))
         {
             await new BrokerProfile
             {
                 Name = DevelopmentFabric.BrokerName,
-                Profile = profile,
+                Profile = Profile,
                 Version = FabricCreation.FirstVersion,
                 Group = DevelopmentFabric.BrokerName,
                 Kind = BrokerProfile.Replicated,
                 Replicas = fabric.Settings.Replicas,
+                Properties = new Dictionary<string, string> { [BrokerSettings.AnonymousAccess] = BrokerSettings.Loopback },
             }.WriteAsync(registry, cancellationToken).ConfigureAwait(false);
         }
 
-        return profile;
+        return Profile;
+    }
+
+    /// <summary>Whether a client of this machine needs no password: a broker of an earlier version, or one that somebody has changed, may want one.</summary>
+    private static async Task<bool> IsOpenToThisMachineAsync(FabricRegistry registry, CancellationToken cancellationToken)
+    {
+        var values = await new ProfileStore(registry).TryReadPidAsync(
+            FabricCreation.FirstVersion, Profile, BrokerProfile.PidPrefix + DevelopmentFabric.BrokerName, cancellationToken).ConfigureAwait(false);
+        return values?[BrokerSettings.AnonymousAccess] == BrokerSettings.Loopback;
     }
 
     private static async Task WaitUntilInSyncAsync(Invocation invocation, DevelopmentFabric fabric, FabricRegistry registry)
@@ -251,9 +260,10 @@ internal static class UpCommand
         var offset = fabric.Settings.PortOffset;
         var brokers = string.Join(',', Enumerable.Range(0, fabric.Settings.Replicas).Select(index =>
             string.Create(CultureInfo.InvariantCulture, $"tcp://localhost:{61616 + offset + index}")));
+        var orNone = await IsOpenToThisMachineAsync(registry, invocation.CancellationToken).ConfigureAwait(false) ? "; or none, from this machine" : "";
         ClusterListCommand.WriteTable(invocation.Out, clusters);
         invocation.Out.WriteLine();
-        invocation.Out.WriteLine($"clients     discovery:fabric:{DevelopmentFabric.BrokerName}   (user {DevelopmentUser}, password {DevelopmentUser})");
+        invocation.Out.WriteLine($"clients     discovery:fabric:{DevelopmentFabric.BrokerName}   (user {DevelopmentUser}, password {DevelopmentUser}{orNone})");
         invocation.Out.WriteLine($"            failover:({brokers})");
         invocation.Out.WriteLine($"registry    {fabric.Settings.Registry}");
         invocation.Out.WriteLine($"management  {string.Join("  ", Enumerable.Range(0, fabric.Settings.Replicas).Select(index =>

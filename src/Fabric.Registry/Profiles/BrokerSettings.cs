@@ -14,6 +14,12 @@ public sealed record BrokerSettings
     /// <summary>The connector that this version has.</summary>
     public const string OpenWire = "openwire";
 
+    /// <summary>The key that says who may connect without a user and a password: <c>none</c>, the default, or <see cref="Loopback"/>.</summary>
+    public const string AnonymousAccess = "anonymous-access";
+
+    /// <summary>Clients that come over loopback.</summary>
+    public const string Loopback = "loopback";
+
     private static readonly string[] SyncNames = ["local_mem", "local_disk", "remote_mem", "remote_disk", "quorum_mem", "quorum_disk"];
 
     /// <summary>The logical broker: all its replicas have the same name.</summary>
@@ -45,6 +51,9 @@ public sealed record BrokerSettings
 
     /// <summary>Bytes of dead messages that are kept for replicas that are away; null for the default.</summary>
     public required long? RetainedBytes { get; init; }
+
+    /// <summary>Whether clients that come over loopback may connect without a user and a password.</summary>
+    public required bool AnonymousFromLoopback { get; init; }
 
     /// <summary>Connectors that the profile names and this version does not have; worth a warning.</summary>
     public required IReadOnlyList<string> UnknownConnectors { get; init; }
@@ -81,6 +90,12 @@ public sealed record BrokerSettings
             SegmentBytes = Size("segment-bytes", 64 * 1024, 1L << 30),
             CheckpointBytes = Size("checkpoint-bytes", 64 * 1024, 1L << 36),
             RetainedBytes = Size("retained-bytes", 0, 1L << 50),
+            AnonymousFromLoopback = (Value(AnonymousAccess) ?? "none") switch
+            {
+                "none" => false,
+                Loopback => true,
+                var access => throw new FormatException($"{AnonymousAccess}={access} is neither none nor {Loopback}"),
+            },
             UnknownConnectors = [.. (Value("connectors") ?? OpenWire)
                 .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Where(connector => connector != OpenWire)],
         };

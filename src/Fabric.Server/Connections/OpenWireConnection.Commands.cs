@@ -1,3 +1,4 @@
+using System.Net;
 using Fabric.Broker;
 using Fabric.Protocols;
 using Fabric.Protocols.OpenWire;
@@ -142,6 +143,7 @@ internal sealed partial class OpenWireConnection
                 Password = info.Password,
                 SuppressDuplicates = info.FailoverReconnect,
                 RemoteAddress = $"tcp://{_network.RemoteEndPoint}",
+                IsFromLoopback = IsLoopback(_network.RemoteEndPoint),
                 Tag = this,
             },
             this,
@@ -168,6 +170,9 @@ internal sealed partial class OpenWireConnection
             _outbound!.Write(new ConnectionControl { ConnectedBrokers = "", ReconnectTo = "" });
         }
     }
+
+    /// <summary>Whether <c>host:port</c> is an address that only this machine can connect from.</summary>
+    internal static bool IsLoopback(string endPoint) => IPEndPoint.TryParse(endPoint, out var client) && IPAddress.IsLoopback(client.Address);
 
     /// <summary>Says why the client cannot connect; the socket is closed when it had the time to read it.</summary>
     private void Refuse(ConnectionInfo info, BrokerError error)

@@ -44,6 +44,9 @@ internal sealed record BrokerConfiguration
     /// <summary>OpenWire port while master; null when the profile leaves it to the container.</summary>
     public required int? OpenWirePort { get; init; }
 
+    /// <summary>Whether clients that come over loopback may connect without a user and a password.</summary>
+    public bool AnonymousFromLoopback { get; init; }
+
     /// <summary>Connectors that the profile names and this version does not have; worth a warning.</summary>
     public required IReadOnlyList<string> UnknownConnectors { get; init; }
 
@@ -88,6 +91,7 @@ internal sealed record BrokerConfiguration
             Sync = settings.Sync.Aggregate(default(SyncPolicy), (policy, name) => policy | PolicyOf(name)),
             Weight = settings.Weight,
             OpenWirePort = settings.OpenWirePort,
+            AnonymousFromLoopback = settings.AnonymousFromLoopback,
             UnknownConnectors = settings.UnknownConnectors,
         };
     }
@@ -119,5 +123,5 @@ internal sealed record BrokerConfiguration
 
     private static object Key(BrokerConfiguration configuration) => (
         configuration.Broker, configuration.Group, configuration.Journal, configuration.BatchBytesMax, configuration.UnsyncedBytesMax, configuration.Replicas,
-        configuration.Sync, configuration.Weight, configuration.OpenWirePort, string.Join(' ', configuration.UnknownConnectors));
+        configuration.Sync, configuration.Weight, configuration.OpenWirePort, configuration.AnonymousFromLoopback, string.Join(' ', configuration.UnknownConnectors));
 }

@@ -66,7 +66,10 @@ internal sealed class RunningReplica : IAsyncDisposable
         CancellationToken cancellationToken)
     {
         var (runtime, options) = (services.Runtime, services.Options);
-        var brokerOptions = new BrokerOptions { Name = configuration.Broker, Authenticator = services.Users };
+        var brokerOptions = new BrokerOptions
+        {
+            Name = configuration.Broker, Authenticator = services.Users, AnonymousFromLoopback = configuration.AnonymousFromLoopback,
+        };
         var brokerId = $"ID:{configuration.Group}-{configuration.Broker}";
         var advisories = new Advisories(brokerId, configuration.Broker);
         var broker = new MessageBroker(runtime, brokerOptions, new OpenWirePayloadEditor(), advisories, logger);

@@ -10,7 +10,7 @@ import org.apache.activemq.ActiveMQConnectionFactory;
 /** The other half of the tutorial: a listener that prints what arrives; ends after 100 messages. */
 public final class MsgConsumer {
     public static void main(String[] args) throws Exception {
-        Connection connection = new ActiveMQConnectionFactory("admin", "admin", args[0]).createConnection();
+        Connection connection = new ActiveMQConnectionFactory(args[0]).createConnection();
         connection.start();
         Session session = connection.createSession(false, Session.AUTO_ACKNOWLEDGE);
         MessageConsumer consumer = session.createConsumer(session.createQueue("myQueue"));

@@ -9,7 +9,7 @@ import org.apache.activemq.ActiveMQConnectionFactory;
 /** The nine steps of the JMS tutorial: factory, connection, start, session, destination, producer, message, send, close. */
 public final class MsgProducer {
     public static void main(String[] args) throws Exception {
-        ConnectionFactory factory = new ActiveMQConnectionFactory("admin", "admin", args[0]);
+        ConnectionFactory factory = new ActiveMQConnectionFactory(args[0]);
         Connection connection = factory.createConnection();
         connection.start();
         Session session = connection.createSession(false, Session.AUTO_ACKNOWLEDGE);

@@ -240,4 +240,22 @@ public sealed class ConnectionTests
         Assert.That(connection!.User, Is.EqualTo("alice"));
         Assert.That(request.ToString(), Does.Not.Contain("wrong"));
     }
+
+    [TestCase(true, true, null, null, true)]
+    [TestCase(true, true, "", "", true)]
+    [TestCase(true, false, null, null, false)]
+    [TestCase(false, true, null, null, false)]
+    [TestCase(true, true, "alice", null, false)]
+    [TestCase(true, true, "alice", "wrong", false)]
+    [TestCase(true, true, null, "secret", false)]
+    [TestCase(true, true, "alice", "secret", true)]
+    public async Task Who_gives_no_name_may_connect_from_the_brokers_machine_alone_and_where_that_is_allowed(
+        bool allowed, bool fromLoopback, string? user, string? password, bool connects)
+    {
+        await using var bench = new BrokerBench(
+            new BrokerOptions { Authenticator = UserTable.Single("alice", "secret"), AnonymousFromLoopback = allowed });
+        var request = new ConnectRequest { ConnectionId = "ID:x", ClientId = "x", User = user, Password = password, IsFromLoopback = fromLoopback };
+        var result = bench.Broker.Connect(request, _bench.Connect(), out _);
+        Assert.That(result.Status, Is.EqualTo(connects ? BrokerStatus.Accepted : BrokerStatus.NotAuthenticated));
+    }
 }

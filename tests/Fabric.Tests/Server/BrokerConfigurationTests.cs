@@ -63,6 +63,17 @@ internal sealed class BrokerConfigurationTests
     public void Sync_policies_combine(string text, SyncPolicy policy) =>
         Assert.That(Read(("kind", "Replicated"), ("sync", text)).Sync, Is.EqualTo(policy));
 
+    [TestCase(null, false)]
+    [TestCase("none", false)]
+    [TestCase("loopback", true)]
+    public void Anonymous_access_is_off_unless_the_profile_says_otherwise(string? access, bool allowed)
+    {
+        var configuration = access is null ? Read(("kind", "Replicated")) : Read(("kind", "Replicated"), ("anonymous-access", access));
+        Assert.That(configuration.AnonymousFromLoopback, Is.EqualTo(allowed));
+        Assert.That(configuration.Equals(Read(("kind", "Replicated"))), Is.EqualTo(!allowed), "a broker whose configuration has changed is started again");
+    }
+
+    [TestCase("anonymous-access", "yes", "anonymous-access=yes is neither none nor loopback")]
     [TestCase("replicas", "0", "replicas=0 is not a number from 1 to 9")]
     [TestCase("replicas", "many", "replicas=many is not a number from 1 to 9")]
     [TestCase("openwire-port", "65536", "openwire-port=65536 is not a number from 0 to 65535")]

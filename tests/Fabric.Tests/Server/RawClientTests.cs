@@ -3,6 +3,7 @@ using Fabric.Interop.Tests.OpenWire;
 using Fabric.Protocols.OpenWire;
 using Fabric.Protocols.OpenWire.Commands;
 using Fabric.Runtime;
+using Fabric.Server.Connections;
 using Fabric.Tests.Client;
 
 namespace Fabric.Tests.Server;
@@ -52,6 +53,38 @@ internal sealed class RawClientTests
         wrong.Password = "wrong";
         await RefusedAsync(client, wrong, "User name [admin] or password is invalid.");
     }
+
+    [Test]
+    public async Task Who_gives_no_name_is_served_only_where_that_is_allowed()
+    {
+        await using var strict = await LocalBroker.StartAsync();
+        await using var stranger = await ConnectAsync(strict);
+        await RefusedAsync(stranger, Anonymous(), "User name [] or password is invalid.");
+
+        await using var open = await LocalBroker.StartAsync(new BrokerOptions { AnonymousFromLoopback = true });
+        await using var neighbour = await ConnectAsync(open);
+        await AskAsync(neighbour, Anonymous());
+        await AskAsync(neighbour, new SessionInfo { SessionId = Session });
+        await AskAsync(neighbour, NewMessage(1));
+
+        static ConnectionInfo Anonymous()
+        {
+            var login = Login();
+            (login.UserName, login.Password) = (null, null);
+            return login;
+        }
+    }
+
+    [TestCase("127.0.0.1:40000", true)]
+    [TestCase("127.0.0.2:1", true)]
+    [TestCase("[::1]:40000", true)]
+    [TestCase("10.0.0.1:40000", false)]
+    [TestCase("[fe80::1%2]:40000", false)]
+    [TestCase("0.0.0.0:1", false)]
+    [TestCase("localhost:1", false)]
+    [TestCase("unknown", false)]
+    public void Only_loopback_addresses_are_of_this_machine(string endPoint, bool isLoopback) =>
+        Assert.That(OpenWireConnection.IsLoopback(endPoint), Is.EqualTo(isLoopback));
 
     [Test]
     public async Task A_message_that_is_to_be_delivered_later_is_refused()
