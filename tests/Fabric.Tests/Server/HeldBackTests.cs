@@ -22,17 +22,7 @@ internal sealed class HeldBackTests
         await Task.Delay(TimeSpan.FromSeconds(4)); // silence of two times the inactivity would be enough
         Assert.That(waiting.IsCompleted, Is.False);
 
-        await using var consumer = Connect(broker, inactivity: 30_000);
-        using var stop = new CancellationTokenSource(Limit);
-        await foreach (var message in consumer.ReceiveAllAsync<string>(Queue, cancellationToken: stop.Token))
-        {
-            await message.AcceptAsync(stop.Token);
-            if (message.Body == "last")
-            {
-                break;
-            }
-        }
-
+        await DrainAsync(broker);
         await waiting.WaitAsync(Limit);
     }
 
@@ -100,19 +90,9 @@ internal sealed class HeldBackTests
             var send = transaction.SendAsync(Queue, "more", InMemory).AsTask();
             await Task.Delay(500);
             Assert.That((filling.IsCompleted, send.IsCompleted), Is.EqualTo((false, false)));
-            await using var consumer = Connect(broker, inactivity: 30_000);
-            using var stop = new CancellationTokenSource(Limit);
-            await foreach (var message in consumer.ReceiveAllAsync<string>(Queue, cancellationToken: stop.Token))
-            {
-                await message.AcceptAsync(stop.Token);
-                if (message.Body == "last")
-                {
-                    break;
-                }
-            }
-
+            await DrainAsync(broker);
             await send.WaitAsync(Limit);
-            await transaction.CommitAsync(stop.Token);
+            await transaction.CommitAsync().AsTask().WaitAsync(Limit);
         }
 
         await filling.WaitAsync(Limit);
@@ -190,6 +170,21 @@ internal sealed class HeldBackTests
 
     private static FabricClient Connect(LocalBroker broker, int inactivity) => new(
         $"{broker.Url}?wireFormat.maxInactivityDuration={inactivity}&wireFormat.maxInactivityDurationInitalDelay=0", Login);
+
+    /// <summary>Receives through a connection of its own until "last".</summary>
+    private static async Task DrainAsync(LocalBroker broker)
+    {
+        await using var client = Connect(broker, inactivity: 30_000);
+        using var stop = new CancellationTokenSource(Limit);
+        await foreach (var message in client.ReceiveAllAsync<string>(Queue, cancellationToken: stop.Token))
+        {
+            await message.AcceptAsync(stop.Token);
+            if (message.Body == "last")
+            {
+                break;
+            }
+        }
+    }
 
     /// <summary>Sends more than the broker's memory takes.</summary>
     /// <returns>Ends when all of it was taken.</returns>
