@@ -9,8 +9,8 @@ namespace Fabric.Simulation.Running;
 /// </summary>
 internal static class Worker
 {
-    /// <summary>Real time without a step after which a world is stuck: two of its threads wait for each other.</summary>
-    private static readonly TimeSpan StuckAfter = TimeSpan.FromSeconds(60);
+    /// <summary>Real time without a step after which a world is stuck: two of its threads wait for each other. Others may have the processors for long.</summary>
+    private static readonly TimeSpan StuckAfter = TimeSpan.FromMinutes(5);
 
     private const int StuckCode = 3;
 
