@@ -37,11 +37,18 @@ public sealed partial class Replica
         }
 
         var slave = new AdmittedSlave(hello.Replica, lead.Admit(hello.Replica, hello.IsDamaged));
-        await stream.WriteAsync(
-            lead.Frame(FollowFrameKind.Accepted) with { Position = admission.Common, Copies = admission.Copies, Master = _state.Id },
-            cancellationToken);
-        var feed = new SlaveFeed(_runtime, _options, _journal, lead, slave, stream);
-        await feed.RunAsync(admission.Copies ? null : admission.Common, () => Now, cancellationToken);
+        try
+        {
+            await stream.WriteAsync(
+                lead.Frame(FollowFrameKind.Accepted) with { Position = admission.Common, Copies = admission.Copies, Master = _state.Id },
+                cancellationToken);
+            var feed = new SlaveFeed(_runtime, _options, _journal, lead, slave, stream);
+            await feed.RunAsync(admission.Copies ? null : admission.Common, () => Now, cancellationToken);
+        }
+        finally
+        {
+            lead.Dismiss(slave.Replica, slave.Stream); // when its last acknowledgement has been taken in
+        }
     }
 
     async IAsyncEnumerable<JournalChunk> IReplicaPeer.OnFetchAsync(

@@ -87,8 +87,13 @@ public sealed class CommitTracker
     /// <summary>
     /// Takes in an acknowledgement that came by a stream of this epoch. One of nothing, as by a slave that copies the journal first, says that it is there and no more.
     /// </summary>
+    /// <param name="slave">Whose it is.</param>
+    /// <param name="received">What it has.</param>
+    /// <param name="durable">What it has synced.</param>
+    /// <param name="isNewest">Whether its stream is the slave's newest one that goes on: only that one says whether the slave follows.</param>
+    /// <param name="now">Monotonic time.</param>
     /// <returns>Whether <see cref="Committed"/> moved.</returns>
-    public bool OnAcknowledged(ReplicaId slave, Position received, Position durable, TimeSpan now)
+    public bool OnAcknowledged(ReplicaId slave, Position received, Position durable, bool isNewest, TimeSpan now)
     {
         var index = IndexOf(slave);
         if (index < 0)
@@ -98,7 +103,7 @@ public sealed class CommitTracker
 
         ref var slot = ref _slots[index];
         slot.LastHeard = now;
-        slot.Attached = received > Position.Zero;
+        slot.Attached = isNewest ? received > Position.Zero : slot.Attached;
         Advance(ref slot, received, durable);
         return Recount();
     }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Fabric.Replication.Core;
 using Fabric.Runtime.Scheduling;
 using Fabric.Store.Journal;
@@ -15,7 +16,7 @@ internal sealed class Lead : IDisposable
     private AsyncSignal[] _streams = []; // replaced under the lock, read without it
     private readonly CancellationTokenSource _ended = new();
     private readonly Dictionary<ReplicaId, (Position From, TimeSpan Until)> _holds = []; // slaves that are being sent a copy
-    private readonly Dictionary<ReplicaId, long> _newest = []; // the newest stream of each slave
+    private readonly Dictionary<ReplicaId, SortedSet<long>> _going = []; // the streams of each slave that go on; the newest speaks for it
     private readonly Dictionary<ReplicaId, long> _damaged = []; // the stream by which a slave said that it has lost what it acknowledged
     private long _streamNumber;
     private ReplicaId? _handOverTo;
@@ -73,7 +74,7 @@ internal sealed class Lead : IDisposable
     }
 
     /// <summary>
-    /// A slave is about to be accepted. When it is damaged, what it acknowledged is forgotten, at one moment with the ends of its earlier streams: an acknowledgement that is still on its way speaks of a
+    /// A slave is about to be accepted; <see cref="Dismiss"/> ends it. When it is damaged, what it acknowledged is forgotten, at one moment with the ends of its earlier streams: an acknowledgement that is still on its way speaks of a
     /// journal that is no more. What is committed when this returns is all that was committed with the help of what it lost.
     /// </summary>
     /// <returns>The number of its new stream.</returns>
@@ -81,7 +82,8 @@ internal sealed class Lead : IDisposable
     {
         lock (_gate)
         {
-            var number = _newest[slave] = ++_streamNumber;
+            var number = ++_streamNumber;
+            (CollectionsMarshal.GetValueRefOrAddDefault(_going, slave, out _) ??= []).Add(number);
             if (isDamaged)
             {
                 _damaged[slave] = number;
@@ -112,13 +114,14 @@ internal sealed class Lead : IDisposable
                 return null;
             }
 
-            if (ack.Durable > Position.Zero)
+            var isNewest = IsNewest(slave, stream);
+            if (isNewest && ack.Durable > Position.Zero)
             {
                 _holds.Remove(slave); // it takes the stream, which holds what it needs
             }
 
             _tracker.OnSpace(slave, ack.IsSpaceLow);
-            return !_isOver && _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, now) ? _tracker.Committed : null;
+            return !_isOver && _tracker.OnAcknowledged(slave, ack.Received, ack.Durable, isNewest, now) ? _tracker.Committed : null;
         }
     }
 
@@ -202,15 +205,25 @@ internal sealed class Lead : IDisposable
         }
     }
 
-    public void Detach(AsyncSignal wake, ReplicaId slave, long stream)
+    public void Detach(AsyncSignal stream)
     {
         lock (_gate)
         {
-            _streams = [.. _streams.Where(other => other != wake)];
-            if (stream == _newest[slave])
+            _streams = [.. _streams.Where(other => other != stream)];
+        }
+    }
+
+    /// <summary>A stream that was admitted has ended, or has never begun. If an earlier one goes on, its next acknowledgement says that the slave follows.</summary>
+    public void Dismiss(ReplicaId slave, long stream)
+    {
+        lock (_gate)
+        {
+            if (IsNewest(slave, stream))
             {
                 _tracker.OnDetached(slave);
             }
+
+            _going[slave].Remove(stream);
         }
     }
 
@@ -265,6 +278,8 @@ internal sealed class Lead : IDisposable
             return (_tracker.Slaves(), _tracker.DurableEverywhere());
         }
     }
+
+    private bool IsNewest(ReplicaId slave, long stream) => _going.TryGetValue(slave, out var streams) && streams.Count > 0 && streams.Max == stream;
 
     public void Dispose()
     {

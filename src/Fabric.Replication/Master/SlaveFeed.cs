@@ -30,7 +30,7 @@ internal sealed class SlaveFeed(
         }
         finally
         {
-            lead.Detach(_wake, slave.Replica, slave.Stream);
+            lead.Detach(_wake);
             await ended.CancelAsync();
             await EndAsync(acknowledgements);
         }

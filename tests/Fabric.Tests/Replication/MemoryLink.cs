@@ -19,6 +19,9 @@ internal sealed class MemoryNetwork
     /// <summary>Sees each frame of a copy before its receiver; may change it, and may throw.</summary>
     public Func<CopyFrame, CopyFrame> OnCopyFrame { get; set; } = static frame => frame;
 
+    /// <summary>Sees what a slave introduces itself with.</summary>
+    public Action<FollowHello> OnHello { get; set; } = static _ => { };
+
     /// <summary>Sees who asks whom for a promise.</summary>
     public Action<string, string, PromiseRequest> OnPromise { get; set; } = static (_, _, _) => { };
 
@@ -144,6 +147,7 @@ internal sealed class MemoryNetwork
         public async Task<IFollowStream> FollowAsync(string to, FollowHello hello, CancellationToken cancellationToken)
         {
             await network.PassAsync(address, to, cancellationToken);
+            network.OnHello(hello);
             var (link, peer) = network.Find(to);
             var stream = new MemoryStreamPair(
                 CancellationTokenSource.CreateLinkedTokenSource(link.Down.Token, Down.Token), token => network.PassAsync(address, to, token));
