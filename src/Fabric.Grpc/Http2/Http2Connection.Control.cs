@@ -143,11 +143,14 @@ internal abstract partial class Http2Connection
         OnRoom();
     }
 
-    /// <summary>Under the lock. What is not here does not concern us: our headers need no table and are small.</summary>
+    /// <summary>Under the lock. What is not here does not concern us: our headers are small.</summary>
     private void Apply(Http2Setting setting, uint value)
     {
         switch (setting)
         {
+            case Http2Setting.HeaderTableSize when value < HeaderTableBytes:
+                _owesTableSize = true;
+                break;
             case Http2Setting.EnablePush when value > (MayAskForPush ? 1 : 0):
                 throw Violation("pushes are neither on nor off, or are on where they cannot be");
             case Http2Setting.MaxConcurrentStreams:

@@ -29,6 +29,7 @@ internal abstract partial class Http2Connection
     private long _sendWindow = DefaultWindow;
     private int _peerStreamWindow = DefaultWindow;
     private int _peerFrameMax = 16_384;
+    private bool _owesTableSize;
     private long _receiveWindow;
     private long _read; // bytes of the connection's window that were read, and of which the peer has not been told
 
@@ -192,6 +193,13 @@ internal abstract partial class Http2Connection
     protected void AppendHeaders(int streamId, IReadOnlyList<HeaderField> fields, bool isLast)
     {
         var block = new ArrayBufferWriter<byte>();
+        if (_owesTableSize)
+        {
+            // A table that the peer made smaller must be acknowledged in the next block (RFC 7541, 4.2). We use none: 001, then the size 0.
+            block.Write((ReadOnlySpan<byte>)[0x20]);
+            _owesTableSize = false;
+        }
+
         HpackEncoder.Write(fields, block);
         var rest = block.WrittenSpan;
         var type = Http2FrameType.Headers;

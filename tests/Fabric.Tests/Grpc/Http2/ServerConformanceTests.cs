@@ -234,6 +234,8 @@ internal sealed class ServerConformanceTests : RawServerFixture
         await RequireCallAsync(peer, 3);
         var literals = peer.Seen.Where(frame => frame.Type == FrameType.Headers).SelectMany(frame => new HeaderBlock().Decode(frame.Payload));
         Assert.That(literals.Count(header => header.Name == "grpc-status"), Is.EqualTo(2), "each block is understood without the others");
+        var blocks = peer.Seen.Where(frame => frame.Type == FrameType.Headers).Select(frame => frame.Payload[0] == 0x20).ToArray();
+        Assert.That(blocks.Index().Where(block => block.Item).Select(block => block.Index), Is.EqualTo(new[] { 0 }), "the first block acknowledges the smaller table");
     }
 
     [Test]
