@@ -28,6 +28,7 @@ public sealed partial class ZooKeeperClient
         private readonly Queue<PendingRequest> _inFlight = new();
         private readonly Queue<TaskCompletionSource> _authentications = new();
         private JuteBuffer _outgoing = new();
+        private int _unconfirmedWatches; // packets of watches that the server has not answered
 
         /// <summary>Under the client's gate, as all methods that send.</summary>
         public void Send(PendingRequest request)
@@ -50,6 +51,7 @@ public sealed partial class ZooKeeperClient
         public void SendSetWatches(OpCode type, IJuteRecord body)
         {
             JuteFrame.Append(_outgoing, new RequestHeader(SpecialXid.SetWatches, type), body);
+            _unconfirmedWatches++;
             _wake.Set();
         }
 
@@ -214,7 +216,11 @@ public sealed partial class ZooKeeperClient
                 case SpecialXid.SetWatches when header.Error != ZooKeeperError.Ok:
                     throw new JuteException($"the server does not take the watches: {header.Error}"); // unarmed, they would be silent for ever
                 case SpecialXid.SetWatches:
-                    Saw(header.Zxid); // everything up to it has fired
+                    if (--_unconfirmedWatches == 0)
+                    {
+                        Saw(header.Zxid); // everything up to it has fired, of all watches
+                    }
+
                     break;
                 case SpecialXid.Auth:
                     Authenticated(header.Error);

@@ -81,14 +81,7 @@ internal sealed class ClientWatchTests : ClientFixture
         var server = Serve();
         var client = Connect(server);
         var first = await server.AcceptSessionAsync();
-        string[] paths = [.. Enumerable.Range(0, 600).Select(i => $"/{i:000}{new string('x', 496)}")];
-        var reads = paths.Select(path => client.GetDataAsync(path, _ => { })).ToArray();
-        foreach (var _ in paths)
-        {
-            await first.ReplyAsync(await first.ReadRequestAsync(), ZooKeeperError.Ok, new GetDataResponse(null, default));
-        }
-
-        await Task.WhenAll(reads);
+        var paths = await WatchManyAsync(client, first);
         first.Close();
         var second = await server.AcceptSessionAsync();
         var armed = new List<string>();
@@ -100,6 +93,22 @@ internal sealed class ClientWatchTests : ClientFixture
         }
 
         Assert.That(armed, Is.EquivalentTo(paths));
+    }
+
+    [Test]
+    public async Task What_was_missed_by_watches_that_were_not_armed_in_time_is_still_asked_for()
+    {
+        var server = Serve();
+        var client = Connect(server);
+        var first = await server.AcceptSessionAsync();
+        await WatchManyAsync(client, first);
+        first.Close();
+        var second = await server.AcceptSessionAsync();
+        await second.ReplyAsync(await second.ReadRequestAsync(), ZooKeeperError.Ok, zxid: 200);
+        await second.ReadRequestAsync();
+        second.Close(); // before it has answered for the others
+        var third = await server.AcceptSessionAsync();
+        Assert.That((await third.ReadRequestAsync()).Read<SetWatchesRequest>().RelativeZxid, Is.EqualTo(100));
     }
 
     [Test]
@@ -167,5 +176,20 @@ internal sealed class ClientWatchTests : ClientFixture
         var added = client.AddWatchAsync(path, mode, watcher);
         await connection.ReplyAsync(await connection.ReadRequestAsync(), ZooKeeperError.Ok, new Int32Record(0));
         await added;
+    }
+
+    /// <summary>Reads with watches whose paths take more than one packet to arm; the server's answers are of zxid 100.</summary>
+    /// <returns>The paths.</returns>
+    private static async Task<string[]> WatchManyAsync(ZooKeeperClient client, ScriptedConnection server)
+    {
+        string[] paths = [.. Enumerable.Range(0, 600).Select(i => $"/{i:000}{new string('x', 496)}")];
+        var reads = paths.Select(path => client.GetDataAsync(path, _ => { })).ToArray();
+        foreach (var _ in paths)
+        {
+            await server.ReplyAsync(await server.ReadRequestAsync(), ZooKeeperError.Ok, new GetDataResponse(null, default), zxid: 100);
+        }
+
+        await Task.WhenAll(reads);
+        return paths;
     }
 }
