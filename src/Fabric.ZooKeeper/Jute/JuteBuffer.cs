@@ -79,13 +79,13 @@ internal sealed class JuteBuffer : IBufferWriter<byte>, IDisposable
 
     private void Reserve(int sizeHint)
     {
-        var wanted = _length + Math.Max(sizeHint, 1);
+        var wanted = checked(_length + Math.Max(sizeHint, 1));
         if (wanted <= _bytes.Length)
         {
             return;
         }
 
-        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(Math.Max(wanted, _bytes.Length * 2), SizeMin));
+        var larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(Array.MaxLength, Math.Max(Math.Max(wanted, _bytes.Length * 2L), SizeMin)));
         Written.CopyTo(larger);
         var old = _bytes;
         _bytes = larger;

@@ -1,4 +1,5 @@
 using Fabric.Runtime;
+using Fabric.Runtime.Disk;
 using Fabric.Runtime.Network;
 using Fabric.ZooKeeper.Server.Connections;
 using Fabric.ZooKeeper.Server.Requests;
@@ -84,7 +85,7 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     {
         options.Validate();
         cancellationToken.ThrowIfCancellationRequested();
-        runtime.Disk.CreateDirectory(options.DataDirectory);
+        DurableDirectory.Create(runtime.Disk, Path.GetFullPath(options.DataDirectory));
         var directoryLock = runtime.Disk.LockDirectory(options.DataDirectory);
         INetworkListener? listener = null;
         try

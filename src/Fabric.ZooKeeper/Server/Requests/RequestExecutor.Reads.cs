@@ -1,3 +1,4 @@
+using System.Text;
 using Fabric.ZooKeeper.Jute;
 using Fabric.ZooKeeper.Server.Tree;
 
@@ -89,10 +90,13 @@ internal sealed partial class RequestExecutor
         return Answer.Of(new GetAclResponse(mayChange ? znode.Acl : AccessControl.Mask(znode.Acl), znode.ToStat()));
     }
 
-    /// <summary>Each item succeeds or fails by itself (reference §1.12).</summary>
+    /// <summary>
+    /// Each item succeeds or fails by itself (reference §1.12). The answer is bounded: a znode may be named any number of times, and no client takes more in one frame.
+    /// </summary>
     private Answer MultiRead(in Request request, MultiRequest reads)
     {
         var results = new List<MultiResult>(reads.Operations.Count);
+        var bytes = 0L;
         foreach (var operation in reads.Operations)
         {
             if (operation is not { Type: OpCode.GetData or OpCode.GetChildren, Body: PathWatchRequest read })
@@ -101,6 +105,14 @@ internal sealed partial class RequestExecutor
             }
 
             var error = FindReadable(request, read.Path, AclPermissions.Read, out var znode);
+            bytes += MultiReadItemBytes + (error != ZooKeeperError.Ok ? 0
+                : operation.Type == OpCode.GetData ? znode!.Data?.Length ?? 0
+                : znode!.Children?.Sum(child => (long)sizeof(int) + Encoding.UTF8.GetByteCount(child)) ?? 0);
+            if (bytes > MultiReadBytesMax)
+            {
+                return ZooKeeperError.BadArguments;
+            }
+
             results.Add(error != ZooKeeperError.Ok
                 ? MultiResult.Failed(error)
                 : new MultiResult(

@@ -20,6 +20,12 @@ internal sealed partial class RequestExecutor : IDisposable
     /// <summary>A stranger that has not sent its ConnectRequest, or a peer that does not take its last answers, is cut.</summary>
     private const long ImpoliteMs = 10_000;
 
+    /// <summary>The answer to one multiRead. Clients take some MiB in a frame.</summary>
+    private const long MultiReadBytesMax = 16L * 1024 * 1024;
+
+    /// <summary>What each result takes besides data and names: its header, a length and a stat.</summary>
+    private const int MultiReadItemBytes = 100;
+
     private readonly Lock _gate = new();
     private readonly FabricRuntime _runtime;
     private readonly ZooKeeperServerOptions _options;
@@ -167,15 +173,24 @@ internal sealed partial class RequestExecutor : IDisposable
 
     private void Reply(in Request request, long zxid, Answer answer, long requiredZxid)
     {
-        var start = _scratch.BeginFrame();
-        var writer = new JuteWriter(_scratch);
-        new ReplyHeader(request.Header.Xid, zxid, answer.Error).Write(writer);
-        if (answer.Error == ZooKeeperError.Ok)
+        try
         {
-            answer.Record?.Write(writer);
+            var start = _scratch.BeginFrame();
+            var writer = new JuteWriter(_scratch);
+            new ReplyHeader(request.Header.Xid, zxid, answer.Error).Write(writer);
+            if (answer.Error == ZooKeeperError.Ok)
+            {
+                answer.Record?.Write(writer);
+            }
+
+            _scratch.EndFrame(start);
+        }
+        catch
+        {
+            _scratch.Clear(); // the half of an answer that could not be made is not for the next one
+            throw;
         }
 
-        _scratch.EndFrame(start);
         Queue(request.Connection, new OutgoingFrame(TakeScratch(), requiredZxid, request.Received, request.Length));
     }
 

@@ -102,7 +102,7 @@ internal sealed class SessionTable
         {
             foreach (var session in _sessions.Values)
             {
-                session.Deadline += late;
+                session.Deadline = Math.Min(session.Deadline + late, now + session.Timeout); // somebody may have been heard already
             }
 
             return [];

@@ -103,7 +103,10 @@ internal sealed class LogWriter : IAsyncDisposable
         return Task.CompletedTask;
     }
 
-    /// <summary>Deletes snapshots beyond those kept, and the segments that the oldest kept one replaces.</summary>
+    /// <summary>
+    /// Deletes snapshots beyond those kept, and the segments that the oldest kept one replaces; none while there are fewer snapshots than are to be kept, for when the only one cannot be read, the log
+    /// is all there is.
+    /// </summary>
     private void Purge()
     {
         var snapshots = _directory.ListSnapshots();
@@ -112,11 +115,14 @@ internal sealed class LogWriter : IAsyncDisposable
             _directory.Disk.Delete(_directory.SnapshotPath(zxid));
         }
 
-        var oldest = snapshots[Math.Max(0, snapshots.Count - _options.SnapshotsKept)];
-        var logs = _directory.ListLogs();
-        for (var i = 0; i + 1 < logs.Count && logs[i + 1] <= oldest + 1; i++)
+        if (snapshots.Count >= _options.SnapshotsKept)
         {
-            _directory.Disk.Delete(_directory.LogPath(logs[i]));
+            var oldest = snapshots[^_options.SnapshotsKept];
+            var logs = _directory.ListLogs();
+            for (var i = 0; i + 1 < logs.Count && logs[i + 1] <= oldest + 1; i++)
+            {
+                _directory.Disk.Delete(_directory.LogPath(logs[i]));
+            }
         }
 
         _directory.Sync();

@@ -40,9 +40,21 @@ internal static class SnapshotFile
     }
 
     /// <summary>Reads a snapshot.</summary>
-    /// <returns>Null when it is damaged.</returns>
+    /// <returns>Null when it is damaged, or cannot be read: an earlier one and more of the log do as well.</returns>
     /// <exception cref="ZooKeeperStorageException">It has a newer format.</exception>
     public static ServerState? TryRead(StorageDirectory directory, long zxid)
+    {
+        try
+        {
+            return Read(directory, zxid);
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException and not ZooKeeperStorageException)
+        {
+            return null;
+        }
+    }
+
+    private static ServerState? Read(StorageDirectory directory, long zxid)
     {
         var path = directory.SnapshotPath(zxid);
         using var file = directory.Disk.Open(path, DiskFileMode.Open);

@@ -37,6 +37,7 @@ internal sealed class StorageRecovery(StorageDirectory directory, Random random,
         var log = last is { } segment && _logEnd == _state.LastZxid
             ? TransactionLog.Continue(directory, random, segment.Header, segment.End)
             : TransactionLog.Create(directory, random, _state.LastZxid + 1);
+        directory.Sync(); // the name of the segment too: its maker may have died before it was on disk
         return (_state, log);
     }
 
@@ -50,7 +51,7 @@ internal sealed class StorageRecovery(StorageDirectory directory, Random random,
                 return;
             }
 
-            logger.LogWarning("The snapshot {Path} is damaged; trying the one before it", directory.SnapshotPath(zxid));
+            logger.LogWarning("The snapshot {Path} is damaged or cannot be read; trying the one before it", directory.SnapshotPath(zxid));
         }
     }
 

@@ -207,6 +207,30 @@ public sealed class DurabilityTests
     }
 
     [Test]
+    public async Task The_log_stays_until_there_are_as_many_snapshots_as_are_kept()
+    {
+        var disk = new MemoryDisk();
+        await using (var server = await StartAsync(disk, segmentBytesMax: 4096))
+        {
+            await using var client = await server.OpenAsync();
+            for (var i = 0; Snapshots().Length == 0; i++)
+            {
+                await client.CreateAsync($"/n{i}", new byte[100]);
+            }
+        }
+
+        var before = StoredState.Recover(disk.Copy()).Describe();
+        foreach (var snapshot in Snapshots())
+        {
+            disk[$"{Path}/{snapshot}"] = new byte[100];
+        }
+
+        Assert.That(StoredState.Recover(disk).Describe(), Is.EqualTo(before));
+
+        string[] Snapshots() => [.. disk.ListFiles(Path).Where(name => name.StartsWith("snapshot.", StringComparison.Ordinal) && !name.EndsWith(".tmp", StringComparison.Ordinal))];
+    }
+
+    [Test]
     public async Task A_failed_snapshot_does_not_stop_the_server()
     {
         var disk = new MemoryDisk();

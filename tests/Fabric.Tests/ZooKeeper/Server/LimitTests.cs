@@ -66,6 +66,22 @@ public sealed class LimitTests
     }
 
     [Test]
+    public async Task A_read_of_many_that_no_client_could_take_is_refused()
+    {
+        await using var server = await TestServer.StartAsync();
+        await using var client = await server.OpenAsync();
+        await client.CreateAsync("/large", new byte[1_000_000]);
+        var two = await client.RequestAsync(OpCode.MultiRead, Reads(2));
+        Assert.That(two.Error, Is.EqualTo(ZooKeeperError.Ok));
+        Assert.That(two.Read<MultiResponse>().Results, Has.Count.EqualTo(2));
+        Assert.That((await client.RequestAsync(OpCode.MultiRead, Reads(2000))).Error, Is.EqualTo(ZooKeeperError.BadArguments));
+        Assert.That(await client.GetChildrenAsync("/"), Has.Member("large"));
+
+        static MultiRequest Reads(int count) =>
+            new([.. Enumerable.Repeat(new MultiOperation(OpCode.GetData, new PathWatchRequest("/large", false)), count)]);
+    }
+
+    [Test]
     public async Task The_largest_allowed_frame_is_taken()
     {
         await using var server = await TestServer.StartAsync();

@@ -89,8 +89,16 @@ internal sealed class MemoryDisk : IDisk
         }
     }
 
+    /// <summary>A file of which the disk gives nothing back.</summary>
+    public string? Unreadable { get; set; }
+
     public IDiskFile Open(string path, DiskFileMode mode)
     {
+        if (path == Unreadable)
+        {
+            throw new IOException("Input/output error");
+        }
+
         lock (_gate)
         {
             if (!_files.TryGetValue(path, out var node))

@@ -56,6 +56,20 @@ public sealed class RecoveryTests
     }
 
     [Test]
+    public void A_snapshot_that_cannot_be_read_is_passed_over_too()
+    {
+        var stored = StoredState.Recover(new MemoryDisk());
+        stored.Write(StoredState.Create("/first"));
+        stored.Snapshot();
+        stored.WriteOneOfEverything();
+        stored.Snapshot();
+        var disk = stored.Disk.Copy();
+        disk.Unreadable = stored.Directory.SnapshotPath(stored.Directory.ListSnapshots()[^1]);
+
+        Assert.That(StoredState.Recover(disk).Describe(), Is.EqualTo(stored.Describe()));
+    }
+
+    [Test]
     public void A_tail_cut_at_any_byte_of_the_last_block_is_forgotten_and_the_log_goes_on()
     {
         var stored = StoredState.Recover(new MemoryDisk());

@@ -44,6 +44,18 @@ public sealed class SessionTests
     }
 
     [Test]
+    public void A_session_that_was_heard_right_after_a_pause_gets_no_more_than_its_timeout()
+    {
+        var sessions = new SessionTable();
+        var session = sessions.Open(1, timeout: 5000, []);
+        SessionTable.Touch(session, now: 0);
+        sessions.TakeExpired(500, interval: 500, tick: 2000);
+        SessionTable.Touch(session, now: 60_400); // what had waited in its socket
+        Assert.That(sessions.TakeExpired(60_500, 500, 2000), Is.Empty);
+        Assert.That(session.Deadline, Is.EqualTo(65_500));
+    }
+
+    [Test]
     public void Session_ids_rise_whatever_the_wall_clock_does()
     {
         var sessions = new SessionTable();
