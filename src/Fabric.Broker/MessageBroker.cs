@@ -33,7 +33,7 @@ public sealed class MessageBroker : IStateMachine, IAsyncDisposable
     /// <param name="logger">For what an operator should know.</param>
     public MessageBroker(
         FabricRuntime runtime, BrokerOptions options, IPayloadEditor payloads, IBrokerEvents? events, ILogger logger) =>
-        _surroundings = new BrokerSurroundings(runtime, options, payloads, new EventQueue(events, _gate), logger);
+        _surroundings = new BrokerSurroundings(runtime, options, payloads, new EventQueue(events, _gate, logger), logger);
 
     public BrokerOptions Options => _surroundings.Options;
 

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace Fabric.Broker.Live;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace Fabric.Broker.Live;
 /// never hears two of them at once.
 /// Lock order: <see cref="_telling"/> before the broker's lock.
 /// </summary>
-internal sealed class EventQueue(IBrokerEvents? listener, Lock gate)
+internal sealed class EventQueue(IBrokerEvents? listener, Lock gate, ILogger logger)
 {
     private readonly Lock _telling = new();
     private readonly Queue<Event> _events = new();
@@ -77,7 +79,15 @@ internal sealed class EventQueue(IBrokerEvents? listener, Lock gate)
         {
             while (TryTake(out var next))
             {
-                Tell(listener, next);
+                try
+                {
+                    Tell(listener, next);
+                }
+                catch (Exception exception)
+                {
+                    // Whoever ends a turn tells it, the journal's applier too: what a listener cannot do is no failure of theirs.
+                    logger.LogError(exception, "Nobody was told of {Event} {Destination}", next.Kind, next.Destination);
+                }
             }
         }
     }

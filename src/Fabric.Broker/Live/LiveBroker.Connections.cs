@@ -123,6 +123,11 @@ internal sealed partial class LiveBroker
 
         if (destination is { } name)
         {
+            if (name.Name.Length > ListCharsMax)
+            {
+                return BrokerResult.Fail(BrokerStatus.DestinationInvalid, $"a list of {name.Name.Length} characters is too long: {ListCharsMax} at most");
+            }
+
             foreach (var element in name.Split())
             {
                 if (!ResolveForWriting(connection, element, out var target, out var failure))

@@ -11,6 +11,9 @@ internal sealed partial class LiveBroker
 {
     private const int NameCharsMax = 4096;
 
+    /// <summary>Of the names that one producer sends to. With three bytes for a character they fit into the name of a topic that tells of it, too.</summary>
+    private const int ListCharsMax = 20_000;
+
     private readonly Dictionary<DestinationName, LiveDestination> _destinations = [];
     private readonly List<BrokerConsumer> _patternConsumers = [];
     private int _nextQueueId;
@@ -154,11 +157,14 @@ internal sealed partial class LiveBroker
 
     private bool CheckNew(DestinationName name, out BrokerResult failure)
     {
-        failure = default;
-        if (string.IsNullOrWhiteSpace(name.Name) || name.Name.Length > NameCharsMax || name.IsComposite || name.IsPattern)
+        if (IsTooLong(name, out failure))
         {
-            failure = BrokerResult.Fail(
-                BrokerStatus.DestinationInvalid, $"{name} is no name for one destination of at most {NameCharsMax} characters");
+            return false;
+        }
+
+        if (string.IsNullOrWhiteSpace(name.Name) || name.IsComposite || name.IsPattern)
+        {
+            failure = BrokerResult.Fail(BrokerStatus.DestinationInvalid, $"{name} is no name for one destination");
         }
         else if (_destinations.Count >= Options.DestinationsMax)
         {
@@ -167,6 +173,15 @@ internal sealed partial class LiveBroker
         }
 
         return failure.Succeeded;
+    }
+
+    /// <summary>Of a destination or a pattern.</summary>
+    private static bool IsTooLong(DestinationName name, out BrokerResult failure)
+    {
+        failure = name.Name.Length > NameCharsMax
+            ? BrokerResult.Fail(BrokerStatus.DestinationInvalid, $"a name of {name.Name.Length} characters is too long: {NameCharsMax} at most")
+            : default;
+        return !failure.Succeeded;
     }
 
     private LiveQueue AddQueue(DestinationName name)

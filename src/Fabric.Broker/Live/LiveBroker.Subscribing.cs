@@ -37,6 +37,11 @@ internal sealed partial class LiveBroker
 
             if (element.IsPattern)
             {
+                if (IsTooLong(element, out var tooLong))
+                {
+                    return tooLong;
+                }
+
                 continue;
             }
 

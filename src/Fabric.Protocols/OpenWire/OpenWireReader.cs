@@ -63,6 +63,11 @@ public ref partial struct OpenWireReader
         }
 
         var bytes = Take(BinaryPrimitives.ReadUInt16BigEndian(Take(2)));
+        if (bytes.Length > ushort.MaxValue / 2)
+        {
+            ModifiedUtf8.Validate(bytes); // what is read can be written again
+        }
+
         return _strings is null ? ModifiedUtf8.Decode(bytes) : _strings.Get(bytes);
     }
 

@@ -33,17 +33,26 @@ public sealed class OpenWireWriter(int version, bool stackTraceEnabled)
 
     /// <summary>Appends one frame: size, type byte and fields.</summary>
     /// <param name="value">The command; null writes the null command, which receivers ignore.</param>
+    /// <exception cref="ArgumentException">A text does not fit into its field; nothing has been written.</exception>
     public void WriteFrame(IDataStructure? value)
     {
         var start = _length;
         WriteInt(0);
-        if (value is null)
+        try
         {
-            WriteByte((byte)DataType.Null);
+            if (value is null)
+            {
+                WriteByte((byte)DataType.Null);
+            }
+            else
+            {
+                WriteObject(value);
+            }
         }
-        else
+        catch
         {
-            WriteObject(value);
+            _length = start;
+            throw;
         }
 
         BinaryPrimitives.WriteInt32BigEndian(_buffer.AsSpan(start), _length - start - 4);
@@ -123,7 +132,7 @@ public sealed class OpenWireWriter(int version, bool stackTraceEnabled)
         }
     }
 
-    /// <summary>An exception (reference §1.7).</summary>
+    /// <summary>An exception (reference §1.7). Texts that are too long for their fields are cut: they are for people, and may quote what the peer has sent.</summary>
     public void WriteException(BrokerError? error)
     {
         WriteBoolean(error is not null);
@@ -132,8 +141,8 @@ public sealed class OpenWireWriter(int version, bool stackTraceEnabled)
             return;
         }
 
-        WriteString(error.ClassName);
-        WriteString(error.Message);
+        WriteString(Cut(error.ClassName));
+        WriteString(Cut(error.Message));
         if (!stackTraceEnabled)
         {
             return;
@@ -142,9 +151,9 @@ public sealed class OpenWireWriter(int version, bool stackTraceEnabled)
         WriteShort((short)Math.Min(error.StackTrace.Count, short.MaxValue));
         foreach (var element in error.StackTrace.Take(short.MaxValue))
         {
-            WriteString(element.ClassName);
-            WriteString(element.MethodName);
-            WriteString(element.FileName);
+            WriteString(Cut(element.ClassName));
+            WriteString(Cut(element.MethodName));
+            WriteString(Cut(element.FileName));
             WriteInt(element.LineNumber);
         }
 
@@ -171,6 +180,11 @@ public sealed class OpenWireWriter(int version, bool stackTraceEnabled)
         WriteInt(count);
         ModifiedUtf8.Encode(value, Reserve(count));
     }
+
+    /// <summary>What surely fits: a character takes three bytes at most.</summary>
+    private static string? Cut(string? text) => text is { Length: > StringBytesMax / 3 } && ModifiedUtf8.GetByteCount(text) > StringBytesMax
+        ? $"{text.AsSpan(0, (StringBytesMax / 3) - 1)}…"
+        : text;
 
     private Span<byte> Reserve(int count)
     {

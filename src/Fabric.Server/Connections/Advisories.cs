@@ -92,8 +92,8 @@ public sealed class Advisories : IBrokerEvents
         DestinationName[] topics = [.. elements.Where(element => IsAdvisory(element) || (element.Type == DestinationType.Topic && element.IsPattern))];
         if (topics.Length > 0)
         {
-            Replay(consumer, topics);
             _readers.Add(consumer, topics);
+            Replay(consumer, topics);
         }
 
         if (elements.All(IsAdvisory))

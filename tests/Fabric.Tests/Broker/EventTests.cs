@@ -69,6 +69,19 @@ public sealed class EventTests
         })));
     }
 
+    [Test]
+    public async Task What_a_listener_cannot_do_fails_nobodys_turn()
+    {
+        var diary = new Diary { Fails = true };
+        await using var bench = new BrokerBench(events: diary);
+        var client = bench.Connect("ID:c");
+        client.Send("m", BrokerBench.Q);
+        bench.Journal.Commit();
+        diary.Fails = false;
+        client.Send("m", BrokerBench.T);
+        Assert.That(diary.Take(), Is.EqualTo(new[] { "destination topic://T added" }));
+    }
+
     /// <summary>Writes down what it hears; with a broker, it also publishes it as an adapter does.</summary>
     private sealed class Diary : IBrokerEvents
     {
@@ -80,6 +93,9 @@ public sealed class EventTests
         public MessageBroker? Broker { get; set; }
 
         public DestinationName Advisories { get; set; }
+
+        /// <summary>Throws instead of hearing anything.</summary>
+        public bool Fails { get; set; }
 
         public IReadOnlyList<string> Take()
         {
@@ -142,6 +158,11 @@ public sealed class EventTests
 
         private void Note(string line)
         {
+            if (Fails)
+            {
+                throw new InvalidOperationException(line);
+            }
+
             lock (_lock)
             {
                 _lines.Add(line);

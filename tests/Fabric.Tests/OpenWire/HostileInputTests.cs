@@ -28,6 +28,26 @@ public sealed class HostileInputTests
     }
 
     [Test]
+    public void A_text_that_could_not_be_written_again_is_refused()
+    {
+        var longest = OpenWireCodec.Encode(new ConnectionId(new string('x', 40_000)))[4..];
+        Assert.That(OpenWireCodec.Decode(longest, 12), Is.EqualTo(new ConnectionId(new string('x', 40_000))));
+        longest.AsSpan(longest.Length - 40_000).Clear(); // a NUL of one byte is read, and takes two when it is written
+        Assert.That(() => OpenWireCodec.Decode(longest, 12), Throws.TypeOf<ProtocolException>());
+    }
+
+    [Test]
+    public void What_a_person_reads_is_cut_to_its_field_and_a_frame_that_does_not_fit_leaves_nothing_behind()
+    {
+        var writer = new OpenWireWriter(12, stackTraceEnabled: false);
+        Assert.That(() => writer.WriteFrame(new ConnectionId(new string('x', 65_536))), Throws.ArgumentException);
+        Assert.That(writer.Written.Length, Is.Zero);
+        writer.WriteFrame(new ExceptionResponse { Exception = new BrokerError("c", new string('\u20ac', 65_000)) });
+        var read = (ExceptionResponse)OpenWireCodec.Decode(writer.Written[4..].ToArray(), 12)!;
+        Assert.That(read.Exception!.Message, Has.Length.InRange(20_000, 21_845).And.StartsWith("\u20ac").And.EndsWith("…"));
+    }
+
+    [Test]
     public void A_frame_with_a_byte_too_many_is_refused()
     {
         foreach (var (version, trace, frame) in Frames())

@@ -101,6 +101,39 @@ internal sealed class RawClientTests
         await AskAsync(client, message);
     }
 
+    /// <summary>A client that were cut instead of answered would come back with the same for ever; and advisories name what is subscribed to.</summary>
+    [Test]
+    public async Task Names_of_any_length_are_refused_with_an_answer()
+    {
+        await using var broker = await LocalBroker.StartAsync();
+        await using var reader = await ConnectAsync(broker);
+        var login = Login();
+        (login.ConnectionId, login.ClientId) = (new ConnectionId("ID:reader:1"), "reader");
+        await AskAsync(reader, login);
+        await AskAsync(reader, new SessionInfo { SessionId = new SessionId("ID:reader:1", 1) });
+        await AskAsync(reader, new ConsumerInfo
+        {
+            ConsumerId = new ConsumerId("ID:reader:1", 1, 1), Destination = new Destination(DestinationKind.Topic, "ActiveMQ.Advisory.>"), PrefetchSize = 1000,
+        });
+        Forget(); // what it has been told on the way
+
+        await using var client = await ConnectAsync(broker);
+        await AskAsync(client, Login());
+        await AskAsync(client, new SessionInfo { SessionId = Session });
+        await RefusedAsync(client, Consume(DestinationKind.Queue, new string('q', 65_500)), "a name of 65500 characters is too long: 4096 at most");
+        await RefusedAsync(client, Consume(DestinationKind.Topic, new string('t', 65_500) + ".>"), "a name of 65502 characters is too long: 4096 at most");
+        var list = string.Join(',', Enumerable.Range(0, 6).Select(i => new string((char)('a' + i), 4000)));
+        await RefusedAsync(
+            client, new ProducerInfo { ProducerId = Producer, Destination = new Destination(DestinationKind.Queue, list) },
+            $"a list of {list.Length} characters is too long: 20000 at most");
+        await AskAsync(client, Consume(DestinationKind.Queue, "Q"));
+        await AskAsync(client, NewMessage(1));
+        Assert.That((await ReceiveAsync(client)).ConsumerId, Is.EqualTo(Consumer));
+
+        static ConsumerInfo Consume(DestinationKind kind, string name) =>
+            new() { ConsumerId = Consumer, Destination = new Destination(kind, name), PrefetchSize = 1 };
+    }
+
     /// <summary>As Java's transacted sessions do: a send waits for no answer, the acknowledgement comes with the commit, and both stand behind the send.</summary>
     [Test]
     public async Task Who_moves_messages_in_transactions_makes_room()
