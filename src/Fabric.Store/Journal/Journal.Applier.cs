@@ -123,7 +123,7 @@ public sealed partial class Journal
                 {
                     _applierWake.Set();
                 }
-                else if (_closing && _writing.IsCompleted)
+                else if (_closing && _writing.IsCompleted && (_failure is not null || PendingCheckpoint() is null)) // when the keeper is done with one it wakes us
                 {
                     if (_failure is null && _applied > _lastCheckpoint)
                     {

@@ -46,6 +46,8 @@ public sealed partial class Journal
                     {
                         return;
                     }
+
+                    _applierWake.Set(); // it may have waited for the checkpoint, to begin the last one
                 }
                 else if (_files.NeedsSpare && Durable - _segments.Newest.First > _options.SegmentBytes / 2)
                 {

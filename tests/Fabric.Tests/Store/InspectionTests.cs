@@ -14,6 +14,36 @@ internal sealed class InspectionTests
     private static readonly string FirstSegment = Path.Combine(Home, "journal-00000000000000000000.seg");
 
     [Test]
+    public async Task A_journal_that_is_closed_while_a_checkpoint_is_on_its_way_ends_with_another_one()
+    {
+        var disk = new CrashDisk();
+        using var reached = new ManualResetEventSlim();
+        using var released = new ManualResetEventSlim();
+        var opened = await Opened.OpenAsync(Home, disk, with: options => options with { CheckpointBytes = 64 * 1024 });
+        opened.BecomeMaster(7);
+        disk.OnCall = (name, path) =>
+        {
+            if (name == "Rename" && Path.GetFileName(path).StartsWith("checkpoint", StringComparison.Ordinal))
+            {
+                reached.Set();
+                released.Wait();
+            }
+        };
+        for (var number = 0; number < 1000; number += 100)
+        {
+            await opened.AppendAppliedAsync(number, 100, 300);
+        }
+
+        Assert.That(reached.Wait(TimeSpan.FromSeconds(20)), "a checkpoint is on its way");
+        var closing = opened.DisposeAsync().AsTask();
+        await Task.Delay(100);
+        released.Set();
+        await closing;
+        var report = await InspectAsync(disk, new Seen());
+        Assert.That((report.IsClosed, report.Checkpoint), Is.EqualTo((true, (Position?)report.End)));
+    }
+
+    [Test]
     public async Task A_journal_that_was_closed_is_read_from_its_first_to_its_last_record()
     {
         var disk = new CrashDisk();
